@@ -1,0 +1,231 @@
+//! Events: what happened, one fact each, in canonical bytes.
+//!
+//! The bytes are JSON with the fields in the order below, no white space and no floats. They are what the journal's leaves
+//! hash, so the order of fields and the names of variants are a format: add, never rename or reorder.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::approval::{Approval, Kind};
+use crate::digest::{Commitment, Digest};
+use crate::principal::{Principal, UserId};
+use crate::request::{Request, RequestId};
+use crate::scope::{RoleArn, ScopeId};
+use crate::window::{Duration, Moment, Window};
+
+/// The canonical bytes of a fact.
+///
+/// Serialising our plain types to memory cannot fail; were it ever to, the empty answer matches no stored bytes and the
+/// fact is refused on reading.
+pub fn canonical<T: Serialize>(fact: &T) -> Vec<u8> {
+    serde_json::to_vec(fact).unwrap_or_default()
+}
+
+/// One event of the journal: when, and what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// When, by the broker's clock.
+    pub at: Moment,
+    /// What.
+    pub fact: Fact,
+}
+
+impl Event {
+    /// Reads canonical bytes; refuses any others, so that one fact has one encoding.
+    pub fn from_canonical(bytes: &[u8]) -> Result<Event, NotCanonical> {
+        let event: Event =
+            serde_json::from_slice(bytes).map_err(|error| NotCanonical(error.to_string()))?;
+        if canonical(&event) == bytes {
+            Ok(event)
+        } else {
+            Err(NotCanonical(
+                "the bytes are not in canonical form".to_owned(),
+            ))
+        }
+    }
+}
+
+/// Bytes that are no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an event: {0}")]
+pub struct NotCanonical(String);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fact {
+    /// A bundle came into force.
+    BundleLoaded {
+        /// Its digest.
+        bundle: Digest,
+        /// The git commit it was read from, where it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
+    },
+    /// Someone asked, and the policy did not say no.
+    Requested {
+        /// What for.
+        request: Request,
+        /// The requester's own key against doubles, if one was given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        idempotency_key: Option<String>,
+        /// What the policy said then.
+        verdict: Verdict,
+    },
+    /// Someone asked for what the policy gives them in no way.
+    Refused {
+        /// Who.
+        principal: Principal,
+        /// What for.
+        scope: ScopeId,
+        /// For how long.
+        duration: Duration,
+        /// Why they asked.
+        reason: Commitment,
+        /// The ticket they named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<String>,
+        /// What the policy said.
+        verdict: Verdict,
+    },
+    /// A person consented.
+    Approved {
+        /// To which request.
+        request: RequestId,
+        /// Who, as what, to which digest.
+        approval: Approval,
+        /// What the policy said with this approval counted.
+        verdict: Verdict,
+    },
+    /// A person said no.
+    Denied {
+        /// To which request.
+        request: RequestId,
+        /// Who.
+        approver: UserId,
+        /// As what.
+        kinds: Vec<Kind>,
+        /// Why.
+        reason: Commitment,
+    },
+    /// The requester took the request back before it was active.
+    Withdrawn {
+        /// Which.
+        request: RequestId,
+    },
+    /// A session is about to be asked of STS. The first one of a request opens its window.
+    IssueIntended {
+        /// For which request; also the grant's id.
+        request: RequestId,
+        /// The session's number within the grant, from 1.
+        session: u32,
+        /// The digest of the request that was decided.
+        request_digest: Digest,
+        /// The grant's window.
+        window: Window,
+        /// The role to be assumed.
+        role_arn: RoleArn,
+        /// The length asked of STS, in seconds.
+        duration_s: u32,
+        /// The digest of the session policy sent.
+        session_policy: Digest,
+        /// What the policy said.
+        verdict: Verdict,
+    },
+    /// STS gave a session.
+    Issued {
+        /// For which request.
+        request: RequestId,
+        /// Which session.
+        session: u32,
+        /// The session's access key id: a name, not a secret; CloudTrail shows the same.
+        access_key_id: String,
+        /// When the session expires, as AWS states it.
+        expires_at: Moment,
+    },
+    /// STS certainly gave no session.
+    IssueFailed {
+        /// For which request.
+        request: RequestId,
+        /// Which session.
+        session: u32,
+        /// AWS's error code, or ours.
+        code: String,
+    },
+    /// Nobody knows whether STS gave a session: a lost reply, or a crash in between. It counts as given.
+    IssueUnknown {
+        /// For which request.
+        request: RequestId,
+        /// Which session.
+        session: u32,
+    },
+    /// The requester gave the rest of the window back.
+    Released {
+        /// Which request.
+        request: RequestId,
+    },
+}
+
+impl Fact {
+    /// The request a fact is about, if it is about one.
+    pub fn request(&self) -> Option<&RequestId> {
+        match self {
+            Fact::BundleLoaded { .. } | Fact::Refused { .. } => None,
+            Fact::Requested { request, .. } => Some(&request.id),
+            Fact::Approved { request, .. }
+            | Fact::Denied { request, .. }
+            | Fact::Withdrawn { request }
+            | Fact::IssueIntended { request, .. }
+            | Fact::Issued { request, .. }
+            | Fact::IssueFailed { request, .. }
+            | Fact::IssueUnknown { request, .. }
+            | Fact::Released { request } => Some(request),
+        }
+    }
+
+    /// The fact's name, as the journal and the CLI show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fact::BundleLoaded { .. } => "bundle_loaded",
+            Fact::Requested { .. } => "requested",
+            Fact::Refused { .. } => "refused",
+            Fact::Approved { .. } => "approved",
+            Fact::Denied { .. } => "denied",
+            Fact::Withdrawn { .. } => "withdrawn",
+            Fact::IssueIntended { .. } => "issue_intended",
+            Fact::Issued { .. } => "issued",
+            Fact::IssueFailed { .. } => "issue_failed",
+            Fact::IssueUnknown { .. } => "issue_unknown",
+            Fact::Released { .. } => "released",
+        }
+    }
+}
+
+/// What the policy said at one moment: for the record only, never asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// Under which bundle.
+    pub bundle: Digest,
+    /// The answer.
+    pub outcome: Outcome,
+    /// The `@id`s of the policies that determined it.
+    pub policies: Vec<String>,
+    /// How many distinct people's approvals were counted, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvals: BTreeMap<Kind, u32>,
+}
+
+/// The three answers of [`crate::decide()`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Allowed as it stands.
+    Granted,
+    /// Allowed once people consent.
+    NeedsApproval,
+    /// Not allowed in any way.
+    Denied,
+}

@@ -1,0 +1,1 @@
+//! Who asks: a verified token, and the principal it belongs to.

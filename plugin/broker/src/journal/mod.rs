@@ -1,0 +1,1 @@
+//! The journal: the append-only record that is the state and the audit trail.

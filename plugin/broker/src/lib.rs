@@ -1,0 +1,8 @@
+//! The broker: the gRPC server that verifies who asks, asks the engine, keeps the journal and calls AWS.
+//!
+//! The worlds are kept apart: `wire` only knows both protobuf and engine types, `issuer` only has the AWS SDK, `clock` only
+//! asks what time it is.
+
+pub mod clock;
+pub mod identity;
+pub mod journal;

@@ -1,0 +1,2 @@
+//! The writ command line.
+fn main() {}
