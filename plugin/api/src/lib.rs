@@ -10,6 +10,7 @@ pub mod problem;
     missing_docs,
     unreachable_pub,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     reason = "generated from the commented .proto files"
 )]
 pub mod v1 {

@@ -4,5 +4,6 @@
 //! asks what time it is.
 
 pub mod clock;
+pub mod desk;
 pub mod identity;
 pub mod journal;
