@@ -1,12 +1,33 @@
 //! The `.cedar` files and the schema, parsed, renamed by `@id`, validated, linted, and analysed for the search.
 
+mod compare;
+mod entities;
+mod facts;
+mod lint;
+mod load;
+mod names;
+mod nesting;
+mod problem;
+mod schema;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{Entities, PolicyId, PolicySet, Schema};
+use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, Schema};
 
 use crate::approval::Kind;
 use crate::decide::PolicyRef;
 use crate::window::Moment;
+
+pub(crate) use entities::Types;
+pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
+pub use nesting::{NESTING_MAX, OPERATORS_MAX};
+
+/// The name of the schema's file within the bundle.
+pub const SCHEMA_FILE: &str = "schema.cedarschema";
 
 /// Checked policies, and what the decision needs to know of them.
 #[derive(Debug)]
@@ -17,6 +38,10 @@ pub(crate) struct Policies {
     pub(crate) set: PolicySet,
     /// One immutable snapshot: users, groups, systems, scopes, workloads (claims empty), and the actions.
     pub(crate) entities: Entities,
+    /// The schema's actions, which a request's own set of entities needs too.
+    actions: Vec<Entity>,
+    /// Makes uids.
+    pub(crate) types: Types,
     /// What is known of each policy.
     pub(crate) facts: BTreeMap<PolicyId, PolicyFacts>,
     /// The approval kinds the schema names.
@@ -35,7 +60,7 @@ pub(crate) struct PolicyFacts {
     /// The top-level conjuncts of its `when` and (negated) `unless` clauses.
     pub(crate) conditions: Vec<ConditionFacts>,
     /// The durations at which its answer can change, in whole seconds: for each literal compared with `window.duration`,
-    /// the literal rounded down and one second less.
+    /// the literal rounded down and one second less, where a window can last that long.
     pub(crate) durations_s: BTreeSet<u32>,
     /// The literals compared with `window.closes_at`.
     pub(crate) closes_at: BTreeSet<Moment>,
@@ -43,15 +68,48 @@ pub(crate) struct PolicyFacts {
     pub(crate) counts: BTreeMap<Kind, u32>,
     /// Whether it reads `context.ticket` or `context has ticket`.
     pub(crate) reads_ticket: bool,
+    /// Whom one of its conditions narrows the principal down to; for a policy that says who may approve, where to look for
+    /// candidates instead of asking about everyone. `None` when no condition does.
+    pub(crate) principal_hint: Option<Hint>,
 }
 
 /// One condition of a policy, ready to be evaluated by itself when a denial is explained.
+///
+/// A condition guarded by an earlier one (`context has ticket && context.ticket like "INC-*"`) errors by itself where its
+/// guard is false: an error means "not met".
 #[derive(Debug)]
 pub(crate) struct ConditionFacts {
-    /// In Cedar, as the policy writes it.
+    /// In Cedar, as the policy writes it; of an `unless`, `!(…)`.
     pub(crate) text: String,
     /// A set of one policy, `permit (principal, action, resource) when { <this condition> };`.
     pub(crate) alone: PolicySet,
     /// The attribute paths it reads, such as `["principal", "ref"]`.
     pub(crate) paths: Vec<Vec<String>>,
+}
+
+/// A condition that must hold and that names the principal: `principal == target`, or `principal in target`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// How.
+    pub(crate) op: HintOp,
+    /// What.
+    pub(crate) target: HintTarget,
+}
+
+/// How a [`Hint`] names the principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HintOp {
+    /// The principal is the target.
+    Eq,
+    /// The principal is the target or in it.
+    In,
+}
+
+/// What a [`Hint`] compares the principal with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HintTarget {
+    /// An entity named in the policy.
+    Entity(EntityUid),
+    /// An attribute: `["context", "requester", "manager"]`, `["resource", "owners"]`.
+    Path(Vec<String>),
 }

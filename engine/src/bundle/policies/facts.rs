@@ -1,0 +1,186 @@
+//! What the search and the explanation need to know of a policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, UnaryOp, Var};
+use cedar_policy::{Effect, Policy, PolicySet};
+
+use super::compare::{Evidence, comparison, each, path_of};
+use super::problem::Problem;
+use super::statement::Conjunct;
+use super::{ConditionFacts, Hint, HintOp, HintTarget, PolicyFacts};
+use crate::decide::PolicyRef;
+use crate::window::{Moment, WINDOW_MAX_S};
+
+/// Gathers the facts of one policy.
+pub(super) fn gather(
+    policy: &Policy,
+    place: PolicyRef,
+    conjuncts: &[Conjunct],
+) -> Result<PolicyFacts, Problem> {
+    let mut facts = PolicyFacts {
+        forbids: policy.effect() == Effect::Forbid,
+        advice: policy.annotation("advice").map(str::to_owned),
+        conditions: Vec::new(),
+        durations_s: BTreeSet::new(),
+        closes_at: BTreeSet::new(),
+        counts: BTreeMap::new(),
+        reads_ticket: false,
+        principal_hint: None,
+        place,
+    };
+    for conjunct in conjuncts {
+        let condition = condition(conjunct).ok_or_else(|| {
+            Problem::new(
+                &facts.place.file,
+                conjunct.span.clone(),
+                format!(
+                    "policy `{}`: this condition cannot be evaluated by itself",
+                    facts.place.id
+                ),
+            )
+            .help("write it as a simpler condition")
+        })?;
+        facts.reads_ticket |= condition
+            .paths
+            .iter()
+            .any(|path| matches!(path.as_slice(), [root, name, ..] if root == "context" && name == "ticket"));
+        facts.conditions.push(condition);
+        each(&conjunct.expr, &mut |expr| facts.note(expr));
+        if !conjunct.negated {
+            facts.principal_hint = better(facts.principal_hint.take(), hint(&conjunct.expr));
+        }
+    }
+    Ok(facts)
+}
+
+impl PolicyFacts {
+    /// Notes the literal of a comparison with evidence.
+    fn note(&mut self, expr: &Expr) {
+        let Some(comparison) = comparison(expr) else {
+            return;
+        };
+        match comparison.evidence {
+            Evidence::Duration => {
+                let at = comparison.literal.div_euclid(1_000);
+                self.durations_s.extend(
+                    [at.saturating_sub(1), at]
+                        .into_iter()
+                        .filter_map(|seconds| u32::try_from(seconds).ok())
+                        .filter(|seconds| (1..=WINDOW_MAX_S).contains(seconds)),
+                );
+            }
+            Evidence::ClosesAt => self.closes_at.extend(Moment::from_ms(comparison.literal)),
+            Evidence::OpensAt => {}
+            Evidence::Approvals(kind) => {
+                let enough = u32::try_from(comparison.literal.max(0))
+                    .unwrap_or(u32::MAX)
+                    .saturating_add(1);
+                let most = self.counts.entry(kind).or_default();
+                *most = enough.max(*most);
+            }
+        }
+    }
+}
+
+/// The condition as a policy of its own, proved to be the same expression.
+fn condition(conjunct: &Conjunct) -> Option<ConditionFacts> {
+    let expected = if conjunct.negated {
+        Expr::UnaryOp {
+            op: UnaryOp::Not,
+            expr: conjunct.expr.clone(),
+        }
+    } else {
+        conjunct.expr.as_ref().clone()
+    };
+    let written = if conjunct.negated {
+        format!("!({})", conjunct.text)
+    } else {
+        conjunct.text.clone()
+    };
+    // As it is written, if that is the same expression; else as Cedar prints it.
+    let (text, alone) = [written, expected.to_string()]
+        .into_iter()
+        .find_map(|text| Some((alone(&text, &expected)?, text)))
+        .map(|(alone, text)| (text, alone))?;
+    Some(ConditionFacts {
+        text,
+        alone,
+        paths: paths(&conjunct.expr),
+    })
+}
+
+fn alone(text: &str, expected: &Expr) -> Option<PolicySet> {
+    let policy = Policy::parse(
+        None,
+        format!("permit (principal, action, resource) when {{ {text} }};"),
+    )
+    .ok()?;
+    let pst = policy.to_pst().ok()?;
+    let same = matches!(
+        pst.body().clauses().as_slice(),
+        [Clause::When(expr)] if expr.as_ref() == expected
+    );
+    if !same {
+        return None;
+    }
+    PolicySet::from_policies([policy]).ok()
+}
+
+/// The attribute paths an expression reads, each once, the longest form of each.
+fn paths(expr: &Expr) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    collect(expr, &mut found);
+    found
+}
+
+fn collect(expr: &Expr, found: &mut Vec<Vec<String>>) {
+    let mut add = |path: Vec<String>| {
+        if path.len() > 1 && !found.contains(&path) {
+            found.push(path);
+        }
+    };
+    if let Some(path) = path_of(expr) {
+        return add(path);
+    }
+    if let Expr::HasAttr { expr, attrs } = expr
+        && let Some(mut path) = path_of(expr)
+    {
+        path.extend(attrs.iter().map(ToString::to_string));
+        return add(path);
+    }
+    for child in super::compare::children(expr) {
+        collect(child, found);
+    }
+}
+
+/// The hint that a condition gives: `principal` compared with an attribute or an entity.
+fn hint(expr: &Expr) -> Option<Hint> {
+    let Expr::BinaryOp { op, left, right } = expr else {
+        return None;
+    };
+    let is_principal = |expr: &Expr| matches!(expr, Expr::Var(Var::Principal));
+    match op {
+        BinaryOp::Eq if is_principal(left) => target(right, HintOp::Eq),
+        BinaryOp::Eq if is_principal(right) => target(left, HintOp::Eq),
+        BinaryOp::In if is_principal(left) => target(right, HintOp::In),
+        _ => None,
+    }
+}
+
+fn target(expr: &Expr, op: HintOp) -> Option<Hint> {
+    let target = match expr {
+        Expr::Literal(Literal::EntityUID(uid)) => HintTarget::Entity(uid.to_string().parse().ok()?),
+        other => HintTarget::Path(path_of(other).filter(|path| path.len() > 1)?),
+    };
+    Some(Hint { op, target })
+}
+
+/// Of two hints the one that leaves fewer candidates: one person rather than a group.
+fn better(one: Option<Hint>, other: Option<Hint>) -> Option<Hint> {
+    match (&one, &other) {
+        (Some(first), Some(second)) if first.op == HintOp::In && second.op == HintOp::Eq => other,
+        (Some(_), _) => one,
+        (None, _) => other,
+    }
+}

@@ -1,0 +1,329 @@
+//! From texts to checked policies, in the order in which one check makes the next one safe.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
+
+use super::entities::{Types, snapshot};
+use super::names::Known;
+use super::problem::{Problem, of_cedar};
+use super::statement::{Conjunct, conjuncts};
+use super::tokens::{Kind, Token, span, tokens};
+use super::{Policies, SCHEMA_FILE, facts, lint, nesting, schema};
+use crate::bundle::directory::Directory;
+use crate::bundle::{BundleFiles, Report};
+use crate::decide::PolicyRef;
+use crate::scope::{Scope, ScopeId};
+
+/// The annotations a policy may carry. Cedar ignores those it does not know, so `@advise` would be lost without a word.
+pub const ANNOTATIONS: [&str; 4] = ["id", "description", "contact", "advice"];
+
+/// The longest `@id`, in bytes: it stands in every record of a decision.
+pub const ID_MAX: usize = 128;
+
+/// How many steps a policy may follow from the principal, the resource or an entity of the context: `principal.manager` is
+/// one, `principal.manager.manager` two. At one, a decision needs no entity but these and their ancestors.
+pub const LEVEL_MAX: u32 = 1;
+
+/// One policy as it is written.
+struct Written<'t, 's> {
+    file: &'s str,
+    source: &'s str,
+    statement: &'t [Token<'s>],
+    id: String,
+    /// Named by its `@id`.
+    policy: Policy,
+    conjuncts: Vec<Conjunct>,
+}
+
+impl Policies {
+    /// Checks schema and policies against each other, the catalog and the directory. Every error goes into the report;
+    /// where there is one, there are no policies.
+    pub(crate) fn load(
+        files: &BundleFiles,
+        catalog: &BTreeMap<ScopeId, Scope>,
+        directory: &Directory,
+        report: &mut Report,
+    ) -> Option<Policies> {
+        let mut problems = Vec::new();
+        let policies = check(&files.0, catalog, directory, &mut problems);
+        let sound = problems.is_empty();
+        for problem in problems {
+            match files.0.get(&problem.file) {
+                Some(text) => report.push(
+                    &problem.file,
+                    &Arc::from(text.as_str()),
+                    problem.span,
+                    problem.message,
+                    problem.help,
+                ),
+                None => report.push_file(&problem.file, problem.message, problem.help),
+            }
+        }
+        policies.filter(|_| sound)
+    }
+}
+
+fn check(
+    files: &BTreeMap<String, String>,
+    catalog: &BTreeMap<ScopeId, Scope>,
+    directory: &Directory,
+    problems: &mut Vec<Problem>,
+) -> Option<Policies> {
+    let vocabulary = match files.get(SCHEMA_FILE) {
+        Some(text) => schema::read(text, problems),
+        None => {
+            let problem = Problem::new(SCHEMA_FILE, 0..0, "the schema is missing");
+            problems.push(problem.help("copy the one that Writ ships and add to it"));
+            None
+        }
+    };
+    let texts: Vec<(&str, &str, Vec<Token<'_>>)> = files
+        .iter()
+        .filter(|(file, _)| file.ends_with(".cedar"))
+        .map(|(file, text)| (file.as_str(), text.as_str(), tokens(text)))
+        .collect();
+    let mut all = Vec::new();
+    for (file, source, tokens) in &texts {
+        match nesting::statements(file, tokens) {
+            Ok(statements) => {
+                let read = |statement| read(file, source, statement, problems);
+                all.extend(statements.into_iter().filter_map(read));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let all = unique(all, problems);
+    for written in &all {
+        lint::check(
+            written.file,
+            &written.id,
+            written.policy.effect() == cedar_policy::Effect::Forbid,
+            written.statement,
+            &written.conjuncts,
+            problems,
+        );
+    }
+    // Without a schema that fits, what follows would only repeat what is wrong with it.
+    let vocabulary = vocabulary?;
+    let known = Known::new(catalog, directory, &vocabulary.enums);
+    let mut set = PolicySet::new();
+    let mut facts = BTreeMap::new();
+    for written in &all {
+        known.check(written.file, &written.id, written.statement, problems);
+        if let Err(error) = set.add(written.policy.clone()) {
+            problems.push(Problem::new(
+                written.file,
+                span(written.statement),
+                error.to_string(),
+            ));
+        }
+        match facts::gather(&written.policy, place(written), &written.conjuncts) {
+            Ok(gathered) => {
+                facts.insert(written.policy.id().clone(), gathered);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    validate(&vocabulary.schema, &set, &all, problems);
+    let types = Types::new()?;
+    let entities = snapshot(
+        &types,
+        &vocabulary.schema,
+        catalog,
+        directory,
+        files,
+        problems,
+    )?;
+    let actions = vocabulary
+        .schema
+        .action_entities()
+        .ok()?
+        .iter()
+        .cloned()
+        .collect();
+    Some(Policies {
+        schema: vocabulary.schema,
+        set,
+        entities,
+        actions,
+        types,
+        facts,
+        kinds: vocabulary.kinds,
+    })
+}
+
+/// Reads one statement, which is parsed by itself, so that an error in one hides none in the next.
+fn read<'t, 's>(
+    file: &'s str,
+    source: &'s str,
+    statement: &'t [Token<'s>],
+    problems: &mut Vec<Problem>,
+) -> Option<Written<'t, 's>> {
+    let whole = span(statement);
+    if let Some(slot) = statement
+        .windows(2)
+        .find(|pair| matches!(pair, [mark, name] if mark.is("?") && name.kind == Kind::Word))
+    {
+        let problem = Problem::new(file, span(slot), "templates are not taken");
+        problems.push(problem.help("name the principal and the resource"));
+        return None;
+    }
+    let text = source.get(whole.clone())?;
+    let parsed = match Policy::parse(None, text) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            problems.extend(of_cedar(file, whole.start, &whole, &error));
+            return None;
+        }
+    };
+    let clauses = match parsed.to_pst() {
+        Ok(pst) => pst.body().clauses().clone(),
+        Err(error) => {
+            problems.push(Problem::new(file, whole, error.to_string()));
+            return None;
+        }
+    };
+    let before = problems.len();
+    check_annotations(file, statement, &parsed, problems);
+    if problems.len() > before {
+        return None;
+    }
+    let id = parsed.annotation("id")?.to_owned();
+    Some(Written {
+        file,
+        source,
+        statement,
+        policy: parsed.new_id(PolicyId::new(&id)),
+        id,
+        conjuncts: conjuncts(source, statement, &clauses),
+    })
+}
+
+fn check_annotations(
+    file: &str,
+    statement: &[Token<'_>],
+    policy: &Policy,
+    problems: &mut Vec<Problem>,
+) {
+    for (key, _) in policy.annotations() {
+        if !ANNOTATIONS.contains(&key) {
+            let problem = Problem::new(
+                file,
+                annotation(statement, key),
+                format!("`@{key}` is not an annotation"),
+            );
+            problems.push(problem.help(
+                crate::bundle::report::did_you_mean(key, ANNOTATIONS).unwrap_or_else(|| {
+                    "use `@id`, `@description`, `@contact`, `@advice`".to_owned()
+                }),
+            ));
+        }
+    }
+    let fits = |id: &str| {
+        (1..=ID_MAX).contains(&id.len())
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    match policy.annotation("id") {
+        None => {
+            let effect = statement
+                .iter()
+                .find(|token| token.is("permit") || token.is("forbid"));
+            let place = effect.map_or_else(|| span(statement), Token::span);
+            let problem = Problem::new(file, place, "this policy has no `@id`");
+            problems.push(problem.help("name it like `@id(\"proddb.read.oncall\")`"));
+        }
+        Some(id) if !fits(id) => {
+            let problem = Problem::new(
+                file,
+                annotation(statement, "id"),
+                format!("`{id}` cannot name a policy"),
+            );
+            problems.push(problem.help(format!(
+                "use 1 to {ID_MAX} of letters, digits, `.`, `_` and `-`"
+            )));
+        }
+        Some(_) => {}
+    }
+}
+
+/// Where `@key(…)` stands.
+fn annotation(statement: &[Token<'_>], key: &str) -> std::ops::Range<usize> {
+    let at = statement
+        .windows(2)
+        .position(|pair| matches!(pair, [sign, name] if sign.is("@") && name.is(key)));
+    let rest = at.and_then(|at| statement.get(at..)).unwrap_or(statement);
+    let end = rest.iter().position(|token| token.is(")")).unwrap_or(1);
+    span(rest.get(..=end).unwrap_or(rest))
+}
+
+/// Keeps the first policy of each id.
+fn unique<'t, 's>(all: Vec<Written<'t, 's>>, problems: &mut Vec<Problem>) -> Vec<Written<'t, 's>> {
+    let mut seen: BTreeMap<String, PolicyRef> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for written in all {
+        match seen.get(&written.id) {
+            Some(first) => {
+                let problem = Problem::new(
+                    written.file,
+                    annotation(written.statement, "id"),
+                    format!(
+                        "the id `{}` is taken by the policy at {}:{}",
+                        written.id, first.file, first.line
+                    ),
+                );
+                problems.push(problem.help("give each policy a name of its own"));
+            }
+            None => {
+                seen.insert(written.id.clone(), place(&written));
+                kept.push(written);
+            }
+        }
+    }
+    kept
+}
+
+fn place(written: &Written<'_, '_>) -> PolicyRef {
+    let start = span(written.statement).start;
+    let before = written.source.get(..start).unwrap_or_default();
+    PolicyRef {
+        id: written.id.clone(),
+        file: written.file.to_owned(),
+        line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+    }
+}
+
+/// Strict validation; a warning is an error too, since each names a policy that cannot do what it says.
+fn validate(
+    schema: &cedar_policy::Schema,
+    set: &PolicySet,
+    all: &[Written<'_, '_>],
+    problems: &mut Vec<Problem>,
+) {
+    let by_id: BTreeMap<&str, &Written<'_, '_>> = all
+        .iter()
+        .map(|written| (written.id.as_str(), written))
+        .collect();
+    let result =
+        Validator::new(schema.clone()).validate_with_level(set, ValidationMode::Strict, LEVEL_MAX);
+    let errors = result
+        .validation_errors()
+        .map(|error| (error.policy_id(), error as &dyn miette::Diagnostic));
+    let warnings = result
+        .validation_warnings()
+        .map(|warning| (warning.policy_id(), warning as &dyn miette::Diagnostic));
+    for (id, diagnostic) in errors.chain(warnings) {
+        let id: &str = id.as_ref();
+        let found = match by_id.get(id) {
+            Some(written) => {
+                let whole = span(written.statement);
+                of_cedar(written.file, whole.start, &whole, diagnostic)
+            }
+            None => of_cedar(SCHEMA_FILE, 0, &(0..0), diagnostic),
+        };
+        problems.extend(found);
+    }
+}
