@@ -4,6 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::principal::{PrincipalId, UserId, WorkloadId};
 
+mod read;
+
+pub(super) use read::read;
+
+/// The longest chain of groups within groups: identity providers nest a handful.
+pub const GROUP_DEPTH_MAX: usize = 16;
+
+/// The longest stable id or claim, in bytes: OpenID Connect's own limit for `sub`.
+pub const STABLE_ID_MAX: usize = 255;
+
 /// Who there is, and how they prove it.
 #[derive(Debug, Default)]
 pub struct Directory {
@@ -15,6 +25,8 @@ pub struct Directory {
     /// (issuer's name in the configuration, stable id) → whose it is. For `github-actions` the stable id is the
     /// repository's id.
     pub(crate) identities: BTreeMap<(String, String), PrincipalId>,
+    /// Group → everyone in it, also by way of another group.
+    pub(crate) members: BTreeMap<String, BTreeSet<UserId>>,
 }
 
 /// A group of principals.
@@ -89,5 +101,32 @@ impl Directory {
                 self.workloads.get(workload).map(|workload| &workload.owner)
             }
         }
+    }
+
+    /// Every user, by name.
+    pub fn users(&self) -> impl Iterator<Item = (&UserId, &User)> {
+        self.users.iter()
+    }
+
+    /// Every workload, by name.
+    pub fn workloads(&self) -> impl Iterator<Item = (&WorkloadId, &Workload)> {
+        self.workloads.iter()
+    }
+
+    /// Every group, by name.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &Group)> {
+        self.groups
+            .iter()
+            .map(|(name, group)| (name.as_str(), group))
+    }
+
+    /// The users of a group, by name, those of the groups in it included; none for a group nobody knows.
+    pub fn members_of(&self, group: &str) -> impl Iterator<Item = &UserId> {
+        self.members.get(group).into_iter().flatten()
+    }
+
+    /// The zone that `weekday` and `time_of_day` are told in.
+    pub fn timezone(&self) -> jiff::tz::TimeZone {
+        self.timezone.clone().unwrap_or(jiff::tz::TimeZone::UTC)
     }
 }
