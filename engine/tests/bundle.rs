@@ -14,11 +14,6 @@ fn shipped() -> BundleFiles {
             files.0.insert(name, std::fs::read_to_string(path).unwrap());
         }
     }
-    // Until the shipped policies stand beside them, one that permits nothing.
-    if !files.0.keys().any(|name| name.ends_with(".cedar")) {
-        let forbid = "@id(\"nothing\") forbid (principal, action, resource);\n";
-        files.0.insert("access.cedar".to_owned(), forbid.to_owned());
-    }
     files
 }
 

@@ -60,18 +60,16 @@ const OPERATORS: [&str; 27] = [
     "Null",
 ];
 
-/// Reads the catalog; `groups` are the directory's, or `None` if it could not be read and owners cannot be checked.
+/// Reads the catalog, or `None` if its syntax is wrong; `groups` are the directory's, or `None` if it could not be read and owners cannot be checked.
 ///
 /// A scope with an error still stands in the result, so that policies which name it are not refused for that as well;
 /// the document has errors then, and whoever loads the bundle throws the result away.
 pub(super) fn read(
     document: &Document,
     groups: Option<&BTreeMap<String, super::directory::Group>>,
-) -> BTreeMap<ScopeId, Scope> {
+) -> Option<BTreeMap<ScopeId, Scope>> {
     let mut scopes = BTreeMap::new();
-    let Some(mut file) = document.root() else {
-        return scopes;
-    };
+    let mut file = document.root()?;
     let blocks = file.labelled_blocks("scope");
     super::refuse_lookalikes(document, "scope", blocks.iter().map(|(name, _)| name));
     for (name, block) in blocks {
@@ -99,7 +97,7 @@ pub(super) fn read(
         }
     }
     file.finish();
-    scopes
+    Some(scopes)
 }
 
 fn read_scope(

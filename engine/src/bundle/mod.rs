@@ -18,7 +18,7 @@ pub use directory::Directory;
 pub use report::Report;
 
 /// The vocabulary: what policies may name.
-pub const SCHEMA: &str = "schema.cedarschema";
+pub const SCHEMA: &str = policies::SCHEMA_FILE;
 
 /// The catalog.
 pub const SCOPES: &str = "scopes.hcl";
@@ -43,6 +43,17 @@ pub const PATH_MAX: usize = 200;
 pub struct BundleFiles(pub BTreeMap<String, String>);
 
 impl BundleFiles {
+    /// The files that are in force, without tests and what merely lies beside them: a policy in `tests/` is not one.
+    fn parts(&self) -> BundleFiles {
+        let part = |path: &&String| matches!(role(path), Role::Part);
+        let files = self.0.iter().filter(|(path, _)| part(path));
+        BundleFiles(
+            files
+                .map(|(path, text)| (path.clone(), text.clone()))
+                .collect(),
+        )
+    }
+
     /// SHA-256 over every file's path and text, in order. Each comes after its length, so that no text can pass for the
     /// beginning of the next path.
     pub fn digest(&self) -> Digest {
@@ -79,10 +90,14 @@ impl Bundle {
         let groups = directory.as_ref().map(|directory| &directory.groups);
         let catalog = read(files, SCOPES, &mut report, |document| {
             catalog::read(document, groups)
-        });
-        let directory = directory.unwrap_or_default();
-        let catalog = catalog.unwrap_or_default();
-        let policies = load_policies(files, &mut report);
+        })
+        .flatten();
+        // Without the names of both, every name a policy uses would be reported as unknown.
+        let (Some(catalog), Some(directory)) = (catalog, directory) else {
+            return Err(report);
+        };
+        let parts = files.parts();
+        let policies = policies::Policies::load(&parts, &catalog, &directory, &mut report);
         match policies {
             Some(policies) if !report.has_errors() => Ok(Bundle {
                 digest: files.digest(),
@@ -211,7 +226,8 @@ fn role(path: &str) -> Role {
 /// Refuses a bundle that lacks a file or has one that nothing would read: a guardrail in `guardrails.ceder` would
 /// otherwise guard nothing, and nobody would know.
 fn check_paths(files: &BundleFiles, report: &mut Report) {
-    for required in [SCHEMA, SCOPES, DIRECTORY] {
+    // That the schema is missing is said where it is read, so that the policies are still parsed.
+    for required in [SCOPES, DIRECTORY] {
         if !files.0.contains_key(required) {
             report.push_file(required, format!("`{required}` is missing"), None);
         }
@@ -269,70 +285,4 @@ fn refuse_lookalikes<'a>(
             Some(format!("give each {what} a name of its own")),
         );
     }
-}
-
-/// Parses and validates; the lints and the analysis come with `Policies::load`.
-fn load_policies(files: &BundleFiles, report: &mut Report) -> Option<policies::Policies> {
-    use cedar_policy::{Entities, PolicySet, Schema, ValidationMode, Validator};
-    use std::sync::Arc;
-    let text: Arc<str> = files.0.get(SCHEMA)?.as_str().into();
-    let schema = match Schema::from_cedarschema_str(&text) {
-        Ok((schema, _)) => schema,
-        Err(error) => {
-            report.push_diagnostic(SCHEMA, &text, &error);
-            return None;
-        }
-    };
-    let mut set = PolicySet::new();
-    let mut facts = BTreeMap::new();
-    for (path, text) in files
-        .0
-        .iter()
-        .filter(|(path, _)| path.ends_with(".cedar") && matches!(role(path), Role::Part))
-    {
-        let text: Arc<str> = text.as_str().into();
-        let parsed = match text.parse::<PolicySet>() {
-            Ok(parsed) => parsed,
-            Err(errors) => {
-                report.push_diagnostic(path, &text, &errors);
-                continue;
-            }
-        };
-        let errors = Validator::new(schema.clone()).validate(&parsed, ValidationMode::Strict);
-        for error in errors.validation_errors() {
-            report.push_diagnostic(path, &text, error);
-        }
-        for policy in parsed.policies() {
-            let id = policy.annotation("id").unwrap_or_default();
-            let id = cedar_policy::PolicyId::new(id);
-            let place = PolicyRef {
-                id: id.to_string(),
-                file: path.clone(),
-                line: 1,
-            };
-            facts.insert(
-                id.clone(),
-                policies::PolicyFacts {
-                    place,
-                    forbids: policy.effect() == cedar_policy::Effect::Forbid,
-                    advice: policy.annotation("advice").map(str::to_owned),
-                    conditions: Vec::new(),
-                    durations_s: Default::default(),
-                    closes_at: Default::default(),
-                    counts: Default::default(),
-                    reads_ticket: false,
-                },
-            );
-            if let Err(error) = set.add(policy.new_id(id)) {
-                report.push_file(path, error.to_string(), None);
-            }
-        }
-    }
-    Some(policies::Policies {
-        schema,
-        set,
-        entities: Entities::empty(),
-        facts,
-        kinds: Default::default(),
-    })
 }
