@@ -282,9 +282,12 @@ fn read_statement(mut statement: Reader<'_>) -> Option<Statement> {
         Some(condition) => read_condition(condition),
         None => Map::new(),
     };
+    // Both are looked at before either is missed.
+    let action = action.map(|texts| checked_each(document, "Action", texts, check_action));
+    let resource = resource.map(|texts| checked_each(document, "Resource", texts, check_resource));
     Some(Statement {
-        action: checked_each(document, "Action", action?, check_action)?,
-        resource: checked_each(document, "Resource", resource?, check_resource)?,
+        action: action??,
+        resource: resource??,
         condition,
     })
 }

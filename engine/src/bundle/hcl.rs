@@ -19,6 +19,7 @@
 
 mod reader;
 mod scan;
+mod seconds;
 mod value;
 
 use std::cell::RefCell;
@@ -137,3 +138,6 @@ impl Document {
         self.report.into_inner()
     }
 }
+
+#[cfg(test)]
+mod tests;

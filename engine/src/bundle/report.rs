@@ -433,3 +433,6 @@ fn drawable(text: &str) -> Option<Arc<str>> {
     };
     Some(text.chars().map(stand_in).collect::<String>().into())
 }
+
+#[cfg(test)]
+mod tests;

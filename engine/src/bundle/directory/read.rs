@@ -58,15 +58,20 @@ pub(in crate::bundle) fn read(document: &Document) -> Option<Directory> {
     }
     file.finish();
     draft.check_mentions(document);
-    if let Some(order) = draft.check_nesting(document) {
-        draft.gather_members(&order);
+    match draft.check_nesting(document) {
+        Some(order) => draft.gather_members(&order),
+        // Cedar would find the circle again, and say it less well.
+        None => draft
+            .directory
+            .groups
+            .values_mut()
+            .for_each(|group| group.groups.clear()),
     }
     Some(draft.directory)
 }
 
 fn read_timezone(file: &mut Reader<'_>) -> Option<jiff::tz::TimeZone> {
     let name = file.string("timezone")?;
-    // Only names of places: an abbreviation such as `IST` means three zones.
     match jiff::tz::TimeZone::get(&name) {
         Ok(zone) => Some(zone),
         Err(_) => {
@@ -188,12 +193,15 @@ impl Draft {
             pinned = claims;
         }
         block.finish();
-        let Some(owner) = owner else {
-            // Without an owner there is nobody to answer for it; the name is then missing too, and said so here only.
+        // Stands in for an owner that was refused, so that the workload's name is known all the same.
+        let Some(owner) = owner
+            .map(|owner| owner.value)
+            .or_else(|| UserId::new("refused").ok())
+        else {
             return;
         };
         let workload = Workload {
-            owner: owner.value,
+            owner,
             groups,
             pinned,
         };
@@ -246,14 +254,13 @@ impl Draft {
                 );
             }
         }
-        let users = &self.directory.users;
+        let users: BTreeSet<&str> = self.directory.users.keys().map(UserId::as_str).collect();
         for mention in &self.people {
-            let known = users.keys().any(|user| user.as_str() == mention.name.value);
-            if !known {
+            if !users.contains(mention.name.as_str()) {
                 document.error(
                     mention.name.span.clone(),
                     format!("no user `{}`, who is {}", mention.name.value, mention.by),
-                    did_you_mean(&mention.name, users.keys().map(UserId::as_str)),
+                    did_you_mean(&mention.name, users.iter().copied()),
                 );
             }
         }

@@ -6,9 +6,10 @@ use std::ops::{Range, RangeInclusive};
 use hcl_edit::Span;
 use hcl_edit::structure::{Block, BlockLabel, Body};
 
+use super::seconds::{seconds, spelled};
 use super::value::literal;
 use super::{Document, Members, Placed, Value};
-use crate::bundle::report::did_you_mean;
+use crate::bundle::report::nearest;
 
 /// Reads a block, an object or a whole file. Each method that finds something wrong says so in the document and returns
 /// `None`, so a caller asks for everything first and looks at the answers last.
@@ -21,6 +22,7 @@ pub struct Reader<'a> {
     blocks: Vec<&'a Block>,
     asked_attributes: Vec<String>,
     asked_blocks: Vec<String>,
+    missing: Vec<Missing>,
     finished: bool,
 }
 
@@ -29,6 +31,21 @@ struct Attribute {
     key: Placed<String>,
     /// `None` if it is no literal, which the document then says.
     value: Option<Placed<Value>>,
+}
+
+/// A required key that was not there; reported at the end, unless a misspelt one explains it.
+#[derive(Debug)]
+enum Missing {
+    Attribute(String),
+    Block(String),
+}
+
+impl Missing {
+    fn key(&self) -> &str {
+        match self {
+            Missing::Attribute(key) | Missing::Block(key) => key,
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -53,6 +70,7 @@ impl<'a> Reader<'a> {
             blocks: body.blocks().collect(),
             asked_attributes: Vec::new(),
             asked_blocks: Vec::new(),
+            missing: Vec::new(),
             finished: false,
         }
     }
@@ -75,6 +93,7 @@ impl<'a> Reader<'a> {
             blocks: Vec::new(),
             asked_attributes: Vec::new(),
             asked_blocks: Vec::new(),
+            missing: Vec::new(),
             finished: false,
         }
     }
@@ -287,11 +306,7 @@ impl<'a> Reader<'a> {
         let as_block = self.blocks.iter().any(|block| block.ident.as_str() == key);
         // A block of that name is reported when the reader is finished, with what to write instead.
         if !self.attributes.iter().any(given) && !as_block {
-            self.error(
-                self.header.clone(),
-                format!("{} lacks `{key}`", self.what),
-                Some(format!("add `{key} = …`")),
-            );
+            self.missing.push(Missing::Attribute(key.to_owned()));
         }
     }
 
@@ -339,11 +354,7 @@ impl<'a> Reader<'a> {
         let given = self.blocks.iter().any(|block| block.ident.as_str() == name)
             || self.attributes.iter().any(as_attribute);
         if !given {
-            self.error(
-                self.header.clone(),
-                format!("{} lacks a block `{name}`", self.what),
-                Some(format!("add `{name} {{ … }}`")),
-            );
+            self.missing.push(Missing::Block(name.to_owned()));
         }
         self.block(name)
     }
@@ -394,47 +405,65 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    /// Reports what nobody asked for. A reader that is dropped without it makes the document invalid.
+    /// Reports what is missing and what nobody asked for. A reader that is dropped without it makes the document invalid.
     pub fn finish(mut self) {
         self.finished = true;
-        for attribute in &self.attributes {
-            self.unknown(&attribute.key, &self.asked_blocks, |key| {
-                format!("`{key}` is a block: write `{key} {{ … }}`, without `=`")
-            });
-        }
-        for block in &self.blocks {
-            let key = Placed::new(
-                block.ident.as_str().to_owned(),
-                block.ident.span().unwrap_or_default(),
-            );
-            self.unknown(&key, &self.asked_attributes, |key| {
-                format!("`{key}` is an attribute: write `{key} = …`")
-            });
+        let keys = self.attributes.iter().map(|attribute| &attribute.key);
+        let meant: Vec<&str> = keys
+            .map(|key| self.unknown(key, false))
+            .chain(self.blocks.iter().map(|block| {
+                let span = block.ident.span().unwrap_or_default();
+                self.unknown(&Placed::new(block.ident.as_str().to_owned(), span), true)
+            }))
+            .flatten()
+            .collect();
+        for missing in &self.missing {
+            let key = missing.key();
+            if meant.contains(&key) {
+                continue;
+            }
+            let (message, help) = match missing {
+                Missing::Attribute(_) => (
+                    format!("{} lacks `{key}`", self.what),
+                    format!("add `{key} = …`"),
+                ),
+                Missing::Block(_) => (
+                    format!("{} lacks a block `{key}`", self.what),
+                    format!("add `{key} {{ … }}`"),
+                ),
+            };
+            self.error(self.header.clone(), message, Some(help));
         }
     }
 
-    fn unknown(&self, key: &Placed<String>, other: &[String], instead: impl Fn(&str) -> String) {
+    /// Reports a key nobody asked for, and returns the one that was probably meant.
+    fn unknown(&self, key: &Placed<String>, is_block: bool) -> Option<&str> {
         let span = key.span.clone();
-        if other.contains(&key.value) {
-            return self.error(span, instead(&key.value), None);
+        let name = key.value.as_str();
+        if is_block && self.asked_attributes.contains(&key.value) {
+            let message = format!("`{name}` is an attribute: write `{name} = …`");
+            self.error(span, message, None);
+            return None;
         }
-        let known: Vec<&str> = self
-            .asked_attributes
-            .iter()
-            .chain(&self.asked_blocks)
-            .map(String::as_str)
-            .collect();
-        let listed: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
+        if !is_block && self.asked_blocks.contains(&key.value) {
+            let message = format!("`{name}` is a block: write `{name} {{ … }}`, without `=`");
+            self.error(span, message, None);
+            return None;
+        }
+        let known = || {
+            let asked = self.asked_attributes.iter().chain(&self.asked_blocks);
+            asked.map(String::as_str)
+        };
+        let listed: Vec<String> = known().map(|key| format!("`{key}`")).collect();
         let listed = format!("known here: {}", listed.join(", "));
-        let help = match did_you_mean(&key.value, known) {
-            Some(meant) => format!("{meant} ({listed})"),
+        let meant = nearest(name, known());
+        let help = match meant {
+            Some(meant) => format!("did you mean `{meant}`? ({listed})"),
             None => listed,
         };
-        self.error(
-            span,
-            format!("{} takes no `{}`", self.what, key.value),
-            Some(help),
-        );
+        let message = format!("{} takes no `{name}`", self.what);
+        self.error(span, message, Some(help));
+        meant
     }
 
     fn as_string(&self, what: &str, value: Placed<Value>) -> Option<Placed<String>> {
@@ -489,36 +518,4 @@ fn header(block: &Block) -> Range<usize> {
     let start = block.ident.span().unwrap_or_default();
     let end = block.labels.last().and_then(Span::span);
     start.start..end.map_or(start.end, |label| label.end)
-}
-
-/// Reads `7d12h`, `1h30m`, `45m`: each unit once, largest first.
-fn seconds(text: &str) -> Option<u32> {
-    let mut rest = text;
-    let mut total: u32 = 0;
-    for (unit, seconds) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
-        if let Some((digits, after)) = rest.split_once(unit) {
-            if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-                return None;
-            }
-            let count: u32 = digits.parse().ok()?;
-            total = total.checked_add(count.checked_mul(seconds)?)?;
-            rest = after;
-        }
-    }
-    (rest.is_empty() && !text.is_empty()).then_some(total)
-}
-
-/// The other way round: `1h30m`.
-fn spelled(seconds: u32) -> String {
-    let parts = [
-        (seconds / 86_400, 'd'),
-        (seconds / 3_600 % 24, 'h'),
-        (seconds / 60 % 60, 'm'),
-        (seconds % 60, 's'),
-    ];
-    parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count}{unit}"))
-        .collect()
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::DEPTH_MAX;
-use crate::bundle::report::is_invisible;
+use crate::bundle::report::{is_invisible, line_and_column};
 
 /// Why a text is not given to the parser.
 #[derive(Debug)]
@@ -153,14 +153,12 @@ impl Scan<'_> {
                 match self.open.pop() {
                     Some(open) if open.is_closed_by(c) => {}
                     Some(open) => {
-                        return Err(Refusal {
-                            first: Some(open.at..open.at + 1),
-                            ..Refusal::new(
-                                at..at + 1,
-                                format!("`{c}` does not close `{}`", open.bracket),
-                                "",
-                            )
-                        });
+                        let (line, _) = line_and_column(self.text, at);
+                        return Err(Refusal::new(
+                            open.at..open.at + 1,
+                            format!("this `{}` meets the `{c}` of line {line}", open.bracket),
+                            "close what is open in between",
+                        ));
                     }
                     None => {
                         return Err(Refusal::new(

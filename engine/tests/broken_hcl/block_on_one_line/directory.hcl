@@ -1,0 +1,1 @@
+group "leads" { description = "Those who lead"  groups = [] }

@@ -1,0 +1,13 @@
+timezone = "Mars"
+
+group "leads" {}
+
+user "mia" {
+  name   = "Mia"
+  groups = ["leads"]
+
+  identity {
+    issuer = "corp"
+    id     = "1"
+  }
+}

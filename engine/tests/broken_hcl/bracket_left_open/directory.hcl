@@ -1,0 +1,3 @@
+group "leads" {
+  groups = ["everyone"
+}

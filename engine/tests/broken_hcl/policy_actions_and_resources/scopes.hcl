@@ -1,0 +1,38 @@
+scope "db-read" {
+  description = "Read the database"
+  system      = "payments"
+  environment = "prod"
+  owners      = "leads"
+
+  aws {
+    role_arn       = "arn:aws:iam::123456789012:role/jit-db"
+    region         = "eu-west-1"
+    session_policy = { Statement = [{ Effect = "Allow", Action = ["rds-db.connect", "s3:Get Object", "s3:*"], Resource = ["bucket/*", "arn:aws:s3:::日本/*"] }] }
+  }
+}
+
+scope "nothing" {
+  description = "Read the database"
+  system      = "payments"
+  environment = "prod"
+  owners      = "leads"
+
+  aws {
+    role_arn       = "arn:aws:iam::123456789012:role/jit-db"
+    region         = "eu-west-1"
+    session_policy = { Statement = [{ Effect = "Allow", Action = [], Resource = [] }] }
+  }
+}
+
+scope "none" {
+  description = "Read the database"
+  system      = "payments"
+  environment = "prod"
+  owners      = "leads"
+
+  aws {
+    role_arn       = "arn:aws:iam::123456789012:role/jit-db"
+    region         = "eu-west-1"
+    session_policy = { Statement = [] }
+  }
+}

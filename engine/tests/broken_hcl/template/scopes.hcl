@@ -1,0 +1,12 @@
+scope "db-read" {
+  description = "Read the database"
+  system      = "${system}"
+  environment = "prod"
+  owners      = "leads"
+
+  aws {
+    role_arn       = "arn:aws:iam::123456789012:role/jit-db"
+    region         = "eu-west-1"
+    session_policy = { Statement = [{ Effect = "Allow", Action = "rds-db:connect", Resource = "*" }] }
+  }
+}

@@ -1,0 +1,13 @@
+timezone = "Europe/Dubln"
+
+group "leads" {}
+
+user "mia" {
+  name   = "Mia"
+  groups = ["leads"]
+
+  identity {
+    issuer = "corp"
+    id     = "1"
+  }
+}
