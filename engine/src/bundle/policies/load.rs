@@ -26,6 +26,9 @@ pub const ID_MAX: usize = 128;
 /// one, `principal.manager.manager` two. At one, a decision needs no entity but these and their ancestors.
 pub const LEVEL_MAX: u32 = 1;
 
+/// After how many problems reading stops: a file that is no Cedar at all has one in every line.
+const PROBLEMS_MAX: usize = 200;
+
 /// One policy as it is written.
 struct Written<'t, 's> {
     file: &'s str,
@@ -49,11 +52,14 @@ impl Policies {
         let mut problems = Vec::new();
         let policies = check(&files.0, catalog, directory, &mut problems);
         let sound = problems.is_empty();
+        let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
         for problem in problems {
             match files.0.get(&problem.file) {
                 Some(text) => report.push(
                     &problem.file,
-                    &Arc::from(text.as_str()),
+                    texts
+                        .entry(problem.file.clone())
+                        .or_insert_with(|| Arc::from(text.as_str())),
                     problem.span,
                     problem.message,
                     problem.help,
@@ -88,8 +94,12 @@ fn check(
     for (file, source, tokens) in &texts {
         match nesting::statements(file, tokens) {
             Ok(statements) => {
-                let read = |statement| read(file, source, statement, problems);
-                all.extend(statements.into_iter().filter_map(read));
+                for statement in statements {
+                    all.extend(read(file, source, statement, problems));
+                    if problems.len() > PROBLEMS_MAX {
+                        return None;
+                    }
+                }
             }
             Err(problem) => problems.push(problem),
         }

@@ -24,7 +24,7 @@ use crate::window::Moment;
 
 pub(crate) use entities::Types;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
-pub use nesting::{NESTING_MAX, OPERATORS_MAX};
+pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
 
 /// The name of the schema's file within the bundle.
 pub const SCHEMA_FILE: &str = "schema.cedarschema";

@@ -50,7 +50,7 @@ action view appliesTo { principal: [User, Workload], resource: [Scope], context:
 /// Parses the schema and checks it against the contract.
 pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Vocabulary> {
     let tokens = tokens(text);
-    let declarations = match nesting::statements(SCHEMA_FILE, &tokens) {
+    let declarations = match nesting::declarations(SCHEMA_FILE, &tokens) {
         Ok(declarations) => declarations,
         Err(problem) => {
             problems.push(problem);
