@@ -104,6 +104,18 @@ pub(super) fn comparison(expr: &Expr) -> Option<Comparison> {
     read(left, *op, right).or_else(|| read(right, mirrored, left))
 }
 
+/// Whether an expression compares with a `duration("…")` or `datetime("…")` that is none.
+pub(super) fn is_malformed(expr: &Expr) -> bool {
+    let none = |expr: &Expr| {
+        let op = match expr {
+            Expr::UnaryOp { op, .. } => *op,
+            _ => return false,
+        };
+        matches!(op, UnaryOp::Duration | UnaryOp::Datetime) && literal_of(expr).is_none()
+    };
+    matches!(expr, Expr::BinaryOp { left, right, .. } if none(left) || none(right))
+}
+
 /// The operator that says the same with its sides swapped; `None` for what does not compare.
 fn mirror(op: BinaryOp) -> Option<BinaryOp> {
     match op {

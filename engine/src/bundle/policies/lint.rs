@@ -5,7 +5,9 @@
 
 use cedar_policy::pst::{BinaryOp, Expr, UnaryOp, Var};
 
-use super::compare::{Comparison, Evidence, children, comparison, each, evidence, path_of};
+use super::compare::{
+    Comparison, Evidence, children, comparison, each, evidence, is_malformed, path_of,
+};
 use super::problem::Problem;
 use super::statement::{Conjunct, only_occurrence};
 use super::tokens::{Token, span};
@@ -105,10 +107,14 @@ impl Linter<'_, '_> {
         match expr {
             // `context has ticket` asks of the record, it does not use it.
             Expr::HasAttr { expr, .. } if path_of(expr).is_some() => return,
-            Expr::BinaryOp { op, .. } if calculates(*op) => self.no_arithmetic(expr),
+            Expr::BinaryOp { op, .. } if calculates(*op) && reads_context(expr) => {
+                return self.overflows(expr);
+            }
             Expr::UnaryOp {
                 op: UnaryOp::Neg, ..
-            } => self.no_arithmetic(expr),
+            } if reads_context(expr) => return self.overflows(expr),
+            // `duration("1 hour")`: Cedar says what is wrong with it.
+            _ if is_malformed(expr) => return,
             _ if unknown(expr) => self.refuse(
                 &[],
                 format!("`{expr}` is of a kind this check does not know"),
@@ -146,18 +152,12 @@ impl Linter<'_, '_> {
     }
 
     /// An overflow makes Cedar skip the policy, a `forbid` too; directories hold small numbers, a request holds anything.
-    fn no_arithmetic(&mut self, expr: &Expr) {
-        let mut reads_context = false;
-        each(expr, &mut |inner| {
-            reads_context |= matches!(inner, Expr::Var(Var::Context));
-        });
-        if reads_context {
-            self.refuse(
-                &[],
-                format!("`{expr}` calculates with `context`, which can overflow"),
-                "compare each attribute with a literal; the engine supplies `closes_at` and `duration` ready made".to_owned(),
-            );
-        }
+    fn overflows(&mut self, expr: &Expr) {
+        self.refuse(
+            &[],
+            format!("`{expr}` calculates with `context`, which can overflow"),
+            "compare each attribute with a literal; the engine supplies `closes_at` and `duration` ready made".to_owned(),
+        );
     }
 
     fn monotone(&mut self, expr: &Expr, comparison: &Comparison, sense: Sense) {
@@ -224,10 +224,21 @@ impl Linter<'_, '_> {
             .copied()
             .collect();
         let place = only_occurrence(&inside, path).map_or_else(|| self.conjunct.span.clone(), span);
-        self.problems.push(
-            Problem::new(self.file, place, format!("policy `{}`: {what}", self.id)).help(help),
-        );
+        let message = format!("policy `{}`: {what}", self.id);
+        let problem = Problem::new(self.file, place, message).help(help);
+        // Where one condition does the same wrong twice, it is told once.
+        if self.problems.last() != Some(&problem) {
+            self.problems.push(problem);
+        }
     }
+}
+
+fn reads_context(expr: &Expr) -> bool {
+    let mut found = false;
+    each(expr, &mut |inner| {
+        found |= matches!(inner, Expr::Var(Var::Context));
+    });
+    found
 }
 
 /// Whether an expression may hold others that [`children`] does not see, as one that Cedar adds one day would.

@@ -12,6 +12,7 @@ use super::statement::{Conjunct, conjuncts};
 use super::tokens::{Kind, Token, span, tokens};
 use super::{Policies, SCHEMA_FILE, facts, lint, nesting, schema};
 use crate::bundle::directory::Directory;
+use crate::bundle::report::nearest;
 use crate::bundle::{BundleFiles, Report};
 use crate::decide::PolicyRef;
 use crate::scope::{Scope, ScopeId};
@@ -80,7 +81,7 @@ fn check(
     let vocabulary = match files.get(SCHEMA_FILE) {
         Some(text) => schema::read(text, problems),
         None => {
-            let problem = Problem::new(SCHEMA_FILE, 0..0, "the schema is missing");
+            let problem = Problem::new(SCHEMA_FILE, 0..0, format!("`{SCHEMA_FILE}` is missing"));
             problems.push(problem.help("copy the one that Writ ships and add to it"));
             None
         }
@@ -117,12 +118,13 @@ fn check(
     }
     // Without a schema that fits, what follows would only repeat what is wrong with it.
     let vocabulary = vocabulary?;
-    let known = Known::new(catalog, directory, &vocabulary.enums);
+    let known = Known::new(catalog, directory, &vocabulary);
     let mut set = PolicySet::new();
     let mut facts = BTreeMap::new();
     for written in &all {
-        known.check(written.file, &written.id, written.statement, problems);
-        if let Err(error) = set.add(written.policy.clone()) {
+        if known.check(written.file, &written.id, written.statement, problems)
+            && let Err(error) = set.add(written.policy.clone())
+        {
             problems.push(Problem::new(
                 written.file,
                 span(written.statement),
@@ -224,11 +226,15 @@ fn check_annotations(
                 annotation(statement, key),
                 format!("`@{key}` is not an annotation"),
             );
-            problems.push(problem.help(
-                crate::bundle::report::did_you_mean(key, ANNOTATIONS).unwrap_or_else(|| {
-                    "use `@id`, `@description`, `@contact`, `@advice`".to_owned()
-                }),
-            ));
+            problems.push(
+                problem.help(
+                    nearest(key, ANNOTATIONS)
+                        .map(|known| format!("did you mean `@{known}`?"))
+                        .unwrap_or_else(|| {
+                            "use `@id`, `@description`, `@contact`, `@advice`".to_owned()
+                        }),
+                ),
+            );
         }
     }
     let fits = |id: &str| {

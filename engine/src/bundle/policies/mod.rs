@@ -1,6 +1,8 @@
 //! The `.cedar` files and the schema, parsed, renamed by `@id`, validated, linted, and analysed for the search.
 
 mod compare;
+#[cfg(test)]
+mod depth_tests;
 mod entities;
 mod facts;
 mod lint;

@@ -1,12 +1,13 @@
 //! The entities that policies name: each must be in the catalog or the directory.
 //!
-//! Cedar does not check this, and a `forbid` with a typo in a name never fires.
+//! Cedar checks only actions, and a `forbid` with a typo in a name never fires.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::EntityUid;
 
 use super::problem::Problem;
+use super::schema::Vocabulary;
 use super::tokens::{Kind, Token, span};
 use crate::bundle::directory::Directory;
 use crate::bundle::report::nearest;
@@ -22,33 +23,36 @@ impl<'a> Known<'a> {
     pub(super) fn new(
         catalog: &'a BTreeMap<ScopeId, Scope>,
         directory: &'a Directory,
-        enums: &'a BTreeSet<String>,
+        vocabulary: &'a Vocabulary,
     ) -> Known<'a> {
         let groups = directory.groups.keys().map(String::as_str);
         let users = directory.users.keys().map(|id| id.as_str());
         let workloads = directory.workloads.keys().map(|id| id.as_str());
         let scopes = catalog.keys().map(|id| id.as_str());
         let systems = catalog.values().map(|scope| scope.system.as_str());
+        let actions = vocabulary.schema.actions().map(|uid| uid.id().unescaped());
         Known {
             types: BTreeMap::from([
+                ("Action", actions.collect()),
                 ("Group", groups.collect()),
                 ("User", users.collect()),
                 ("Workload", workloads.collect()),
                 ("Scope", scopes.collect()),
                 ("System", systems.collect()),
             ]),
-            enums,
+            enums: &vocabulary.enums,
         }
     }
 
-    /// Checks every `Type::"name"` of a statement.
+    /// Checks every `Type::"name"` of a statement; `false` if Cedar's validation would only say the same again, at length.
     pub(super) fn check(
         &self,
         file: &str,
         id: &str,
         statement: &[Token<'_>],
         problems: &mut Vec<Problem>,
-    ) {
+    ) -> bool {
+        let mut worth_validating = true;
         for literal in literals(statement) {
             let written: String = literal.iter().map(|token| token.text).collect();
             // What Cedar cannot read it has refused already.
@@ -57,39 +61,36 @@ impl<'a> Known<'a> {
             };
             let kind = uid.type_name().to_string();
             let name: &str = uid.id().unescaped();
-            // Cedar itself checks actions and enumerated types.
-            if kind == "Action" || self.enums.contains(&kind) {
+            // Cedar itself checks enumerated types.
+            if self.enums.contains(&kind) {
                 continue;
             }
-            let problem = match self.types.get(kind.as_str()) {
+            let (what, help) = match self.types.get(kind.as_str()) {
                 Some(names) if names.contains(name) => continue,
-                Some(names) => {
-                    let problem = Problem::new(
-                        file,
-                        span(literal),
-                        format!("policy `{id}`: there is no `{written}` in {}", home(&kind)),
-                    );
+                Some(names) => (
+                    format!("there is no `{written}` in {}", home(&kind)),
                     match nearest(name, names.iter().copied()) {
-                        Some(near) => problem.help(format!("did you mean `{kind}::\"{near}\"`?")),
-                        None => problem.help(format!("add it to {}", home(&kind))),
-                    }
-                }
-                None => Problem::new(
-                    file,
-                    span(literal),
-                    format!(
-                        "policy `{id}`: nothing is ever a `{kind}`, so `{written}` matches nothing"
-                    ),
-                )
-                .help("use `User`, `Group`, `Workload`, `Scope`, `System`, or an enumerated type"),
+                        Some(near) => format!("did you mean `{kind}::\"{near}\"`?"),
+                        None => format!("add it to {}", home(&kind)),
+                    },
+                ),
+                None => (
+                    format!("nothing is ever a `{kind}`, so `{written}` matches nothing"),
+                    "use `User`, `Group`, `Workload`, `Scope`, `System`, or an enumerated type"
+                        .to_owned(),
+                ),
             };
-            problems.push(problem);
+            worth_validating &= self.types.contains_key(kind.as_str()) && kind != "Action";
+            let message = format!("policy `{id}`: {what}");
+            problems.push(Problem::new(file, span(literal), message).help(help));
         }
+        worth_validating
     }
 }
 
 fn home(kind: &str) -> &'static str {
     match kind {
+        "Action" => "`schema.cedarschema`",
         "Scope" | "System" => "`scopes.hcl`",
         _ => "`directory.hcl`",
     }

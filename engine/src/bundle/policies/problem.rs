@@ -5,7 +5,7 @@ use std::ops::Range;
 use miette::Diagnostic;
 
 /// An error with its place, before it goes into the report.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     /// The file within the bundle.
     pub(super) file: String,

@@ -49,6 +49,7 @@ action view appliesTo { principal: [User, Workload], resource: [Scope], context:
 
 /// Parses the schema and checks it against the contract.
 pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Vocabulary> {
+    let before = problems.len();
     let tokens = tokens(text);
     let declarations = match nesting::declarations(SCHEMA_FILE, &tokens) {
         Ok(declarations) => declarations,
@@ -85,7 +86,8 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Vocabulary
         .filter(|(_, entity)| entity.get("enum").is_some())
         .map(|(name, _)| name.clone())
         .collect();
-    Some(Vocabulary {
+    // What follows would only repeat what is wrong with the schema.
+    (problems.len() == before).then_some(Vocabulary {
         schema,
         kinds,
         enums,
@@ -111,15 +113,17 @@ impl Check<'_> {
             let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let place = ("action".to_owned(), name.clone());
             match Kind::of_action(name).filter(|_| plain) {
-                Some(kind) if member => {
+                Some(kind) => {
                     kinds.insert(kind);
+                    if !member {
+                        self.refuse(
+                            &place,
+                            name,
+                            format!("action `{name}` is not in the group `approve`"),
+                            format!("write `action {name} in [approve] appliesTo …`"),
+                        );
+                    }
                 }
-                Some(_) => self.refuse(
-                    &place,
-                    name,
-                    format!("action `{name}` is not in the group `approve`"),
-                    format!("write `action {name} in [approve] appliesTo …`"),
-                ),
                 None if member => self.refuse(
                     &place,
                     name,

@@ -86,9 +86,9 @@ fn catalog() -> BTreeMap<ScopeId, Scope> {
     .into()
 }
 
-const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
+pub(super) const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
 
-fn load(files: &[(&str, &str)]) -> Result<Policies, String> {
+pub(super) fn load(files: &[(&str, &str)]) -> Result<Policies, String> {
     let mut all = BTreeMap::from([(SCHEMA_FILE.to_owned(), SCHEMA.to_owned())]);
     for (file, text) in files {
         all.insert((*file).to_owned(), (*text).to_owned());
@@ -242,175 +242,30 @@ fn a_workload_is_decided_on_with_the_claims_of_its_token() {
     assert!(matches!(shared, std::borrow::Cow::Borrowed(_)));
 }
 
-/// Texts that grow with `n`, by what they are.
-fn adversarial(n: usize) -> Vec<(&'static str, String)> {
-    let policy = |condition: String| {
-        format!(
+#[test]
+fn a_comparison_that_never_changes_is_not_held_against_a_policy() {
+    for (condition, accepted) in [
+        ("context.window.duration > duration(\"0ms\")", true),
+        ("context.window.duration >= duration(\"1s\")", true),
+        ("context.window.duration > duration(\"1s\")", false),
+        ("context.window.duration >= duration(\"1001ms\")", false),
+        ("context.window.duration > duration(\"12h\")", true),
+        ("context.window.duration >= duration(\"12h\")", false),
+        ("context.window.duration == duration(\"13h\")", true),
+        (
+            "context.approvals.owner >= 0 && context.approvals.owner > -1",
+            true,
+        ),
+        ("context.approvals.owner < 0", true),
+        ("context.approvals.owner <= 0", false),
+    ] {
+        let policy = format!(
             "@id(\"a\") permit (principal, action == Action::\"activate\", resource) when {{ {condition} }};"
-        )
-    };
-    let wrapped = |open: &str, core: &str, close: &str| {
-        policy(format!("{}{core}{}", open.repeat(n), close.repeat(n)))
-    };
-    let chain = |first: &str, more: &str| policy(format!("{first}{}", more.repeat(n)));
-    vec![
-        ("parentheses", wrapped("(", "true", ")")),
-        ("sets", wrapped("[", "true", "]")),
-        ("records", wrapped("{a:", "true", "}")),
-        ("negations", wrapped("!(", "true", ")")),
-        ("minuses", wrapped("-(", "1", ")")),
-        ("calls", wrapped("duration(", "\"1h\"", ")")),
-        ("indexes", wrapped("context[", "\"a\"", "]")),
-        ("never closed", "(".repeat(n)),
-        ("never opened", ")".repeat(n)),
-        ("crossed", "([)]".repeat(n)),
-        ("bangs", chain("", "!")),
-        ("dashes", chain("", "-") + "1"),
-        ("and", chain("true", " && true")),
-        ("or", chain("true", " || true")),
-        ("plus", chain("1", " + 1")),
-        ("times", chain("1", " * 1")),
-        ("dots", chain("principal", ".a")),
-        ("brackets", chain("principal", "[\"a\"]")),
-        ("methods", chain("[1]", ".contains(1)")),
-        ("has", chain("principal has a", ".a")),
-        ("equals", chain("true", " == true")),
-        ("in", chain("principal", " in resource")),
-        (
-            "then",
-            policy(format!(
-                "{}true{}",
-                "if true then ".repeat(n),
-                " else true".repeat(n)
-            )),
-        ),
-        (
-            "else",
-            policy(format!("{}true", "if true then true else ".repeat(n))),
-        ),
-        (
-            "if",
-            policy(format!(
-                "{}true{}",
-                "if ".repeat(n),
-                " then true else true".repeat(n)
-            )),
-        ),
-        (
-            "clauses",
-            format!(
-                "@id(\"a\") permit (principal, action, resource) {};",
-                "when { true }".repeat(n)
-            ),
-        ),
-        ("names", chain("a", "::a") + "::\"x\""),
-        (
-            "annotations",
-            format!(
-                "{} permit (principal, action, resource);",
-                "@id(\"a\")".repeat(n)
-            ),
-        ),
-        (
-            "members",
-            policy(format!(
-                "[{}].contains(principal)",
-                "User::\"mia\",".repeat(n)
-            )),
-        ),
-        ("arguments", policy(format!("duration({})", "1,".repeat(n)))),
-        ("semicolons", ";".repeat(n)),
-        (
-            "a long string",
-            policy(format!("\"{}\" == \"\"", "(".repeat(n))),
-        ),
-        ("an open string", format!("\"{}", "(".repeat(n))),
-        ("comments that end", "//\r(".repeat(n)),
-        ("stars", policy(format!("\"\" like \"{}\"", "*".repeat(n)))),
-        ("strays", "\u{e9}\u{1f512}#".repeat(n)),
-    ]
-}
-
-#[test]
-fn no_depth_aborts_the_process() {
-    for n in [10, 24, 200, 250, 1_000, 100_000, 1_000_000] {
-        for (what, text) in adversarial(n) {
-            let t = std::time::Instant::now();
-            eprintln!("{what} {n}");
-            let loaded = load(&[("a.cedar", &text)]);
-            eprintln!("{what} {n} {:?} {}", t.elapsed(), loaded.is_ok());
-        }
-    }
-}
-
-#[test]
-fn no_schema_aborts_the_process() {
-    for n in [10, 24, 100, 230, 1_000, 10_000, 100_000] {
-        for (what, text) in [
-            (
-                "records",
-                format!("type A = {}Long{};", "{a:".repeat(n), "}".repeat(n)),
-            ),
-            (
-                "sets",
-                format!("type A = {}Long{};", "Set<".repeat(n), ">".repeat(n)),
-            ),
-            (
-                "types",
-                (0..n)
-                    .map(|i| format!("type A{i} = A{};", i + 1))
-                    .collect::<String>()
-                    + &format!("type A{n} = Long;"),
-            ),
-            (
-                "nested types",
-                (0..n)
-                    .map(|i| format!("type A{i} = {{a: A{}}};", i + 1))
-                    .collect::<String>()
-                    + &format!("type A{n} = Long;"),
-            ),
-            (
-                "groups",
-                (0..n)
-                    .map(|i| format!("entity A{i} in [A{}];", i + 1))
-                    .collect::<String>()
-                    + &format!("entity A{n};"),
-            ),
-            (
-                "actions",
-                (0..n)
-                    .map(|i| format!("action a{i} in [a{}];", i + 1))
-                    .collect::<String>()
-                    + &format!("action a{n};"),
-            ),
-            (
-                "attributes",
-                format!(
-                    "type A = {{ {} }};",
-                    (0..n).map(|i| format!("a{i}: Long,")).collect::<String>()
-                ),
-            ),
-            (
-                "dense",
-                format!(
-                    "entity {} in [{}];",
-                    (0..n)
-                        .map(|i| format!("A{i}"))
-                        .collect::<Vec<_>>()
-                        .join(","),
-                    (0..n)
-                        .map(|i| format!("A{i}"))
-                        .collect::<Vec<_>>()
-                        .join(",")
-                ),
-            ),
-            ("names", format!("type A = a{};", "::a".repeat(n))),
-            ("namespaces", format!("namespace a{} {{}}", "::a".repeat(n))),
-        ] {
-            let t = std::time::Instant::now();
-            eprintln!("{what} {n}");
-            let loaded = load(&[(SCHEMA_FILE, &format!("{SCHEMA}{text}"))]);
-            eprintln!("{what} {n} {:?} {}", t.elapsed(), loaded.is_ok());
-        }
+        );
+        assert_eq!(
+            load(&[("a.cedar", &policy)]).is_ok(),
+            accepted,
+            "{condition}"
+        );
     }
 }
