@@ -4,6 +4,11 @@
 //! it; `good` is its nearest neighbour that loads. A file `x.edit` edits the shipped `x`: `old ==> new` in each line, or
 //! `remove`. `WRIT_BLESS=1` writes the reports anew; read them before you commit them.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint's exception for tests does not reach their supporting functions"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

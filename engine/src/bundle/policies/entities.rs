@@ -9,9 +9,10 @@ use cedar_policy::{
 
 use cedar_policy::entities_errors::EntitiesError;
 
-use super::Policies;
 use super::problem::Problem;
+use super::{Policies, SCHEMA_FILE};
 use crate::bundle::directory::{Attribute, Directory};
+use crate::bundle::{DIRECTORY, SCOPES};
 use crate::principal::{GITHUB_CLAIMS, Presence, Principal, PrincipalId, UserId};
 use crate::scope::{Scope, ScopeId};
 
@@ -99,7 +100,7 @@ impl Policies {
         requester: &Principal,
         scope: &ScopeId,
         people: impl IntoIterator<Item = &'p UserId>,
-    ) -> Result<Cow<'a, Entities>, EntitiesError> {
+    ) -> Result<Cow<'a, Entities>, Box<EntitiesError>> {
         let PrincipalId::Workload(_) = &requester.id else {
             return Ok(Cow::Borrowed(&self.entities));
         };
@@ -123,7 +124,8 @@ impl Policies {
             few.insert(workload.uid(), workload);
         }
         let actions = self.actions.iter().cloned();
-        Entities::from_entities(few.into_values().chain(actions), None).map(Cow::Owned)
+        let entities = Entities::from_entities(few.into_values().chain(actions), None)?;
+        Ok(Cow::Owned(entities))
     }
 }
 
@@ -142,15 +144,10 @@ pub(super) fn snapshot(
     };
     for (name, group) in &directory.groups {
         let group = Entity::new_no_attrs(types.group(name), types.groups(&group.groups));
-        add(Some(group), "directory.hcl", "group", name);
+        add(Some(group), DIRECTORY, "group", name);
     }
     for id in directory.users.keys() {
-        add(
-            user(types, directory, id),
-            "directory.hcl",
-            "user",
-            id.as_str(),
-        );
+        add(user(types, directory, id), DIRECTORY, "user", id.as_str());
     }
     for id in directory.workloads.keys() {
         let entity = workload(
@@ -159,15 +156,10 @@ pub(super) fn snapshot(
             &PrincipalId::Workload(id.clone()),
             &BTreeMap::new(),
         );
-        add(entity, "directory.hcl", "workload", id.as_str());
+        add(entity, DIRECTORY, "workload", id.as_str());
     }
     for entry in catalog.values() {
-        add(
-            scope(types, entry),
-            "scopes.hcl",
-            "scope",
-            entry.id.as_str(),
-        );
+        add(scope(types, entry), SCOPES, "scope", entry.id.as_str());
     }
     let systems: BTreeSet<&str> = catalog
         .values()
@@ -175,7 +167,7 @@ pub(super) fn snapshot(
         .collect();
     for name in systems {
         let system = Entity::with_uid(uid(&types.system, name));
-        add(Some(system), "scopes.hcl", "system", name);
+        add(Some(system), SCOPES, "system", name);
     }
     let error = match Entities::from_entities(
         all.iter().map(|(entity, ..)| entity.clone()),
@@ -189,14 +181,14 @@ pub(super) fn snapshot(
     for (entity, file, block, name) in all {
         if let Err(error) = Entities::from_entities([entity], Some(schema)) {
             let place = block_of(files, file, block, &name);
-            problems.push(Problem::new(file, place, said(&error)).help(format!(
-                "what `{SCHEMA}` declares, `{file}` must fit",
-                SCHEMA = super::SCHEMA_FILE
-            )));
+            problems.push(
+                Problem::new(file, place, said(&error))
+                    .help(format!("what `{SCHEMA_FILE}` declares, `{file}` must fit")),
+            );
         }
     }
     if problems.len() == before {
-        problems.push(Problem::new("directory.hcl", 0..0, said(&error)));
+        problems.push(Problem::new(DIRECTORY, 0..0, said(&error)));
     }
     None
 }

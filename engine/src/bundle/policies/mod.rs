@@ -11,6 +11,8 @@ mod names;
 mod nesting;
 mod problem;
 mod schema;
+#[cfg(test)]
+mod search_tests;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, Schema};
 
+use super::SCHEMA as SCHEMA_FILE;
 use crate::approval::Kind;
 use crate::decide::PolicyRef;
 use crate::window::Moment;
@@ -27,9 +30,6 @@ use crate::window::Moment;
 pub(crate) use entities::Types;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
-
-/// The name of the schema's file within the bundle.
-pub const SCHEMA_FILE: &str = "schema.cedarschema";
 
 /// Checked policies, and what the decision needs to know of them.
 #[derive(Debug)]
