@@ -22,7 +22,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, Schema};
 
-use super::SCHEMA as SCHEMA_FILE;
 use crate::approval::Kind;
 use crate::decide::PolicyRef;
 use crate::window::Moment;
@@ -30,6 +29,9 @@ use crate::window::Moment;
 pub(crate) use entities::Types;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
+
+/// The name of the schema's file within the bundle.
+pub const SCHEMA_FILE: &str = "schema.cedarschema";
 
 /// Checked policies, and what the decision needs to know of them.
 #[derive(Debug)]
