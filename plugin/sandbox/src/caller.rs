@@ -1,0 +1,165 @@
+//! Whom a key belongs to, and what they may do: AWS's order of evaluation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::condition::Context;
+use crate::error::StsError;
+use crate::policy::{Named, Policy, Verdict, Who};
+use crate::session::Credentials;
+
+/// Every key known, by access key id.
+pub(crate) type Keys = BTreeMap<String, Arc<Holder>>;
+
+/// The holder of one access key.
+pub(crate) struct Holder {
+    pub(crate) credentials: Credentials,
+    pub(crate) arn: String,
+    pub(crate) user_id: String,
+    /// The role whose session this is.
+    pub(crate) role_arn: Option<String>,
+    /// Set if the sandbox itself made these credentials.
+    pub(crate) session: Option<Session>,
+}
+
+/// What is sealed into session credentials when they are made.
+pub(crate) struct Session {
+    pub(crate) policy: Option<(String, Policy)>,
+    /// In the spelling given; compared without case.
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) transitive_tag_keys: Vec<String>,
+    pub(crate) source_identity: Option<String>,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl Holder {
+    pub(crate) fn account(&self) -> &str {
+        account_of(&self.arn)
+    }
+
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who {
+            arn: &self.arn,
+            role_arn: self.role_arn.as_deref(),
+            account: self.account(),
+        }
+    }
+
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        self.session.as_ref().map(|session| session.expires_at)
+    }
+
+    pub(crate) fn source_identity(&self) -> Option<&str> {
+        self.session.as_ref()?.source_identity.as_deref()
+    }
+
+    /// The tags that follow into a role assumed with these credentials.
+    pub(crate) fn transitive_tags(&self) -> Vec<(String, String)> {
+        let Some(session) = &self.session else {
+            return Vec::new();
+        };
+        let follows = |key: &str| {
+            session
+                .transitive_tag_keys
+                .iter()
+                .any(|one| one.eq_ignore_ascii_case(key))
+        };
+        session
+            .tags
+            .iter()
+            .filter(|(key, _)| follows(key))
+            .cloned()
+            .collect()
+    }
+
+    /// What every call of this holder tells the policies, at `now` in `region`.
+    pub(crate) fn context(&self, now: Timestamp, region: &str) -> Context {
+        let mut context = Context::default();
+        context.date("aws:CurrentTime", now);
+        context.text("aws:RequestedRegion", region);
+        context.text("aws:userid", &self.user_id);
+        context.text(
+            "aws:PrincipalArn",
+            self.role_arn.as_deref().unwrap_or(&self.arn),
+        );
+        if let Some(session) = &self.session {
+            context.date("aws:TokenIssueTime", session.issued_at);
+            for (key, value) in &session.tags {
+                context.text(&format!("aws:PrincipalTag/{key}"), value);
+            }
+            if let Some(identity) = &session.source_identity {
+                context.text("aws:SourceIdentity", identity);
+            }
+        }
+        context
+    }
+}
+
+/// The policies that bear on one call. `None` for `identity` allows everything.
+#[derive(Default)]
+pub(crate) struct Bearing<'a> {
+    pub(crate) identity: Option<&'a Policy>,
+    pub(crate) resource: Option<&'a Policy>,
+}
+
+/// Whether `holder` may do `action` on `resource`: an explicit Deny anywhere wins; a resource's policy that names the exact
+/// session lets it in past the session policy's silence; otherwise the session policy and the role's own must both allow.
+pub(crate) fn authorize(
+    holder: &Holder,
+    bearing: &Bearing<'_>,
+    action: &str,
+    resource: &str,
+    context: &Context,
+) -> Result<(), StsError> {
+    let session_policy = holder
+        .session
+        .as_ref()
+        .and_then(|session| session.policy.as_ref());
+    let session = session_policy.map(|(_, policy)| policy.judge(action, resource, context));
+    let identity = bearing.identity.map_or(Verdict::Allowed, |policy| {
+        policy.judge(action, resource, context)
+    });
+    let (of_resource, named) = match bearing.resource {
+        Some(policy) => policy.judge_resource(holder.who(), action, resource, context),
+        None => (Verdict::Silent, None),
+    };
+    let refuse = |why: String| Err(StsError::access_denied(&holder.arn, action, resource, &why));
+    let denied_by = |kind: &str| refuse(format!(" with an explicit deny in {kind}"));
+    if identity == Verdict::Denied {
+        return denied_by("an identity-based policy");
+    }
+    if session == Some(Verdict::Denied) {
+        return denied_by("a session policy");
+    }
+    if of_resource == Verdict::Denied {
+        return denied_by("a resource-based policy");
+    }
+    if named == Some(Named::Exactly) {
+        return Ok(());
+    }
+    if session == Some(Verdict::Silent) {
+        return refuse(format!(
+            " because no session policy allows the {action} action"
+        ));
+    }
+    if identity == Verdict::Silent && named != Some(Named::ByRole) {
+        return refuse(format!(
+            " because no identity-based policy allows the {action} action"
+        ));
+    }
+    Ok(())
+}
+
+/// The fifth field of an ARN.
+pub(crate) fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
+/// `arn:aws:sts::<account>:assumed-role/<role>/<session>` as the role's own ARN; a path is not in it.
+pub(crate) fn role_of_session(arn: &str) -> Option<String> {
+    let (role, _) = arn.split_once(":assumed-role/")?.1.split_once('/')?;
+    Some(format!("arn:aws:iam::{}:role/{role}", account_of(arn)))
+}
