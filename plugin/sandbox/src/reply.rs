@@ -46,6 +46,12 @@ pub(crate) fn assume_role(assumed: &Assumed, request_id: &str) -> String {
             "    <PackedPolicySize>{percent}</PackedPolicySize>\n"
         ));
     }
+    let token = assumed.credentials.session_token.as_deref();
+    result.push_str(&format!(
+        "    <SessionTokenUtilization>{}</SessionTokenUtilization>\n    <SessionTokenSize>{}</SessionTokenSize>\n",
+        assumed.packed_percent.unwrap_or(0),
+        token.map_or(0, str::len),
+    ));
     if let Some(identity) = &assumed.source_identity {
         result.push_str(&format!(
             "    <SourceIdentity>{}</SourceIdentity>\n",
