@@ -2,47 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::caller::Holder;
+use crate::caller::{Holder, SessionTags, same_key};
 use crate::condition::Context;
 use crate::error::StsError;
+use crate::limits::{Broken, EXTERNAL_ID, NAME, POLICY, SESSION_POLICY_MAX};
 use crate::policy::{Kind, Policy, Verdict};
-
-/// The shortest session (`DurationSeconds`).
-pub const DURATION_MIN_S: u32 = 900;
-
-/// The longest session of any role, and the most a role's own maximum can be.
-pub const DURATION_MAX_S: u32 = 43_200;
-
-/// What a session lasts if nothing is said.
-const DURATION_DEFAULT_S: u32 = 3_600;
 
 /// The longest session that credentials that are temporary themselves may ask for.
 const CHAINED_MAX_S: u32 = 3_600;
 
-/// The most characters of an inline session policy.
-pub const SESSION_POLICY_MAX: usize = 2_048;
-
-/// The most session tags.
-pub const TAGS_MAX: usize = 50;
-
 /// The size at which the packed policy is full, in the estimate of [`packed_percent`]. AWS publishes neither its packing nor
 /// its limit; this figure lets the longest policy pass alone and refuses it with a handful of full-size tags.
 pub const PACKED_BYTES_MAX: u64 = 4_096;
-
-/// AWS's pattern for names, as its messages print it.
-const NAME_PATTERN: &str = r"[\w+=,.@-]*";
-
-/// AWS's pattern for external ids, as its messages print it.
-const EXTERNAL_ID_PATTERN: &str = r"[\w+=,.@:\/-]*";
-
-/// AWS's pattern for tags' keys, as its messages print it.
-const TAG_PATTERN: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+";
-
-/// AWS's pattern for tags' values, which may be empty.
-const TAG_VALUE_PATTERN: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*";
-
-/// AWS's pattern for session policies, as its messages print it.
-const POLICY_PATTERN: &str = r"[\u0009\u000A\u000D\u0020-\u00FF]+";
 
 /// One AssumeRole, within the limits that need no look at the role.
 pub(crate) struct AssumeRole {
@@ -82,31 +53,16 @@ impl AssumeRole {
             "roleSessionName",
             session_name.as_deref(),
             2..=64,
-            Some((NAME_PATTERN, is_name)),
+            Some(&NAME),
         );
         if let Some(text) = &policy {
-            broken.text(
-                "policy",
-                Some(text),
-                1..=SESSION_POLICY_MAX,
-                Some((POLICY_PATTERN, is_policy)),
-            );
+            broken.text("policy", Some(text), 1..=SESSION_POLICY_MAX, Some(&POLICY));
         }
         if let Some(text) = &source_identity {
-            broken.text(
-                "sourceIdentity",
-                Some(text),
-                2..=64,
-                Some((NAME_PATTERN, is_name)),
-            );
+            broken.text("sourceIdentity", Some(text), 2..=64, Some(&NAME));
         }
         if let Some(text) = &external_id {
-            broken.text(
-                "externalId",
-                Some(text),
-                2..=1_224,
-                Some((EXTERNAL_ID_PATTERN, is_external_id)),
-            );
+            broken.text("externalId", Some(text), 2..=1_224, Some(&EXTERNAL_ID));
         }
         broken.tags(&tags, &transitive_tag_keys);
         let duration_s = broken.duration(duration.as_deref())?;
@@ -234,10 +190,7 @@ impl AssumeRole {
     }
 
     /// The tags of the new session: those of this request, and the caller's transitive ones, which it may not override.
-    pub(crate) fn session_tags(
-        &self,
-        caller: &Holder,
-    ) -> Result<(Vec<(String, String)>, Vec<String>), StsError> {
+    pub(crate) fn session_tags(&self, caller: &Holder) -> Result<SessionTags, StsError> {
         let mut tags = self.tags.clone();
         let mut transitive = self.transitive_tag_keys.clone();
         for (key, value) in caller.transitive_tags() {
@@ -250,7 +203,10 @@ impl AssumeRole {
             transitive.push(key.clone());
             tags.push((key, value));
         }
-        Ok((tags, transitive))
+        Ok(SessionTags {
+            all: tags,
+            transitive,
+        })
     }
 
     /// The source identity of the new session: once set it can be neither changed nor dropped.
@@ -266,11 +222,6 @@ impl AssumeRole {
             (None, asked) => Ok(asked.map(str::to_owned)),
         }
     }
-}
-
-/// Tag keys are one key whatever their case.
-fn same_key(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
 }
 
 fn check_keys(tags: &[(String, String)], transitive: &[String]) -> Result<(), StsError> {
@@ -295,146 +246,6 @@ fn check_keys(tags: &[(String, String)], transitive: &[String]) -> Result<(), St
         ));
     }
     Ok(())
-}
-
-/// The constraints a request breaks, each in AWS's words.
-#[derive(Default)]
-struct Broken(Vec<String>);
-
-impl Broken {
-    fn add(&mut self, value: &str, at: &str, constraint: &str) {
-        self.0.push(format!(
-            "Value {value} at '{at}' failed to satisfy constraint: Member must {constraint}"
-        ));
-    }
-
-    fn text(
-        &mut self,
-        at: &str,
-        value: Option<&str>,
-        length: std::ops::RangeInclusive<usize>,
-        pattern: Option<(&str, fn(char) -> bool)>,
-    ) {
-        let Some(value) = value else {
-            return self.add("null", at, "not be null");
-        };
-        let quoted = format!("'{value}'");
-        let characters = value.chars().count();
-        if characters < *length.start() {
-            self.add(
-                &quoted,
-                at,
-                &format!("have length greater than or equal to {}", length.start()),
-            );
-        }
-        if characters > *length.end() {
-            self.add(
-                &quoted,
-                at,
-                &format!("have length less than or equal to {}", length.end()),
-            );
-        }
-        if let Some((pattern, valid)) = pattern
-            && !value.chars().all(valid)
-        {
-            self.add(
-                &quoted,
-                at,
-                &format!("satisfy regular expression pattern: {pattern}"),
-            );
-        }
-    }
-
-    fn tags(&mut self, tags: &[(String, String)], transitive: &[String]) {
-        for (list, at) in [
-            (tags.len(), "tags"),
-            (transitive.len(), "transitiveTagKeys"),
-        ] {
-            if list > TAGS_MAX {
-                let count = format!("'[{list} members]'");
-                self.add(
-                    &count,
-                    at,
-                    &format!("have length less than or equal to {TAGS_MAX}"),
-                );
-            }
-        }
-        let pattern = Some((TAG_PATTERN, is_tag as fn(char) -> bool));
-        let of_value = Some((TAG_VALUE_PATTERN, is_tag as fn(char) -> bool));
-        for (at, (key, value)) in (1..).zip(tags) {
-            self.text(
-                &format!("tags.{at}.member.key"),
-                Some(key),
-                1..=128,
-                pattern,
-            );
-            self.text(
-                &format!("tags.{at}.member.value"),
-                Some(value),
-                0..=256,
-                of_value,
-            );
-        }
-        for (at, key) in (1..).zip(transitive) {
-            self.text(
-                &format!("transitiveTagKeys.{at}.member"),
-                Some(key),
-                1..=128,
-                pattern,
-            );
-        }
-    }
-
-    fn duration(&mut self, text: Option<&str>) -> Result<u32, StsError> {
-        let Some(text) = text else {
-            return Ok(DURATION_DEFAULT_S);
-        };
-        let seconds: u32 = text.parse().map_err(|_| {
-            StsError::malformed_query(format!("`{text}` is not a number of seconds"))
-        })?;
-        let quoted = format!("'{seconds}'");
-        if seconds < DURATION_MIN_S {
-            self.add(
-                &quoted,
-                "durationSeconds",
-                &format!("have value greater than or equal to {DURATION_MIN_S}"),
-            );
-        }
-        if seconds > DURATION_MAX_S {
-            self.add(
-                &quoted,
-                "durationSeconds",
-                &format!("have value less than or equal to {DURATION_MAX_S}"),
-            );
-        }
-        Ok(seconds)
-    }
-
-    fn done(self) -> Result<(), StsError> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(StsError::constraints(&self.0))
-        }
-    }
-}
-
-fn is_name(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
-}
-
-fn is_external_id(letter: char) -> bool {
-    is_name(letter) || ":/".contains(letter)
-}
-
-/// Unicode's letters, numbers and separators; the standard library's classes differ from them in a few marks only.
-fn is_tag(letter: char) -> bool {
-    let separator = letter.is_whitespace() && !letter.is_control();
-    letter.is_alphanumeric() || separator || "_.:/=+-@".contains(letter)
-}
-
-fn is_policy(letter: char) -> bool {
-    matches!(letter, '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{ff}')
 }
 
 /// Takes `prefix1`, `prefix2` … from the form; a gap leaves the rest behind, to be refused as unknown.

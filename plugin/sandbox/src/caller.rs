@@ -27,12 +27,17 @@ pub(crate) struct Holder {
 /// What is sealed into session credentials when they are made.
 pub(crate) struct Session {
     pub(crate) policy: Option<(String, Policy)>,
-    /// In the spelling given; compared without case.
-    pub(crate) tags: Vec<(String, String)>,
-    pub(crate) transitive_tag_keys: Vec<String>,
+    pub(crate) tags: SessionTags,
     pub(crate) source_identity: Option<String>,
     pub(crate) issued_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+}
+
+/// A session's tags. Keys are in the spelling given, and compared without case.
+pub(crate) struct SessionTags {
+    pub(crate) all: Vec<(String, String)>,
+    /// The keys of those that follow into the next role.
+    pub(crate) transitive: Vec<String>,
 }
 
 impl Holder {
@@ -61,14 +66,10 @@ impl Holder {
         let Some(session) = &self.session else {
             return Vec::new();
         };
-        let follows = |key: &str| {
-            session
-                .transitive_tag_keys
-                .iter()
-                .any(|one| one.eq_ignore_ascii_case(key))
-        };
+        let follows = |key: &str| session.tags.transitive.iter().any(|one| same_key(one, key));
         session
             .tags
+            .all
             .iter()
             .filter(|(key, _)| follows(key))
             .cloned()
@@ -87,7 +88,7 @@ impl Holder {
         );
         if let Some(session) = &self.session {
             context.date("aws:TokenIssueTime", session.issued_at);
-            for (key, value) in &session.tags {
+            for (key, value) in &session.tags.all {
                 context.text(&format!("aws:PrincipalTag/{key}"), value);
             }
             if let Some(identity) = &session.source_identity {
@@ -151,6 +152,11 @@ pub(crate) fn authorize(
         ));
     }
     Ok(())
+}
+
+/// Tag keys are one key whatever their case.
+pub(crate) fn same_key(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
 }
 
 /// The fifth field of an ARN.

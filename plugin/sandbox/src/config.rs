@@ -62,7 +62,7 @@ impl Role {
     pub fn new(arn: &str, trust_policy: &str) -> Role {
         Role {
             arn: arn.to_owned(),
-            max_session_s: crate::assume::DURATION_MAX_S,
+            max_session_s: crate::limits::DURATION_MAX_S,
             trust_policy: trust_policy.to_owned(),
             identity_policy: None,
         }

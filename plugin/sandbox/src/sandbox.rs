@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::assume::DURATION_MAX_S;
 use crate::caller::{Holder, Keys, account_of, role_of_session};
 use crate::clock::Clock;
 use crate::config::{Caller, ROLE_MAX_SESSION_MIN_S, Role, SandboxConfig};
+use crate::limits::DURATION_MAX_S;
 use crate::loopback::{Answer, Asked, Server, StartError};
 use crate::policy::{Kind, Policy, PolicyError};
 use crate::random;
@@ -187,7 +187,7 @@ impl Sandbox {
                 user_id: holder.user_id.clone(),
                 role_arn: holder.role_arn.clone().unwrap_or_default(),
                 source_identity: session.source_identity.clone(),
-                tags: session.tags.clone(),
+                tags: session.tags.all.clone(),
                 session_policy: session.policy.as_ref().map(|(text, _)| text.clone()),
                 expires_at: session.expires_at,
             })

@@ -157,7 +157,7 @@ impl State {
         })?;
         asked.trusted(holder, &role.trust, &context)?;
         asked.check_duration(holder, role.max_session_s)?;
-        let (tags, transitive_tag_keys) = asked.session_tags(holder)?;
+        let tags = asked.session_tags(holder)?;
         let source_identity = asked.source_identity(holder)?;
 
         let credentials = Credentials::generate()?;
@@ -178,7 +178,6 @@ impl State {
             session: Some(Session {
                 policy: asked.policy,
                 tags,
-                transitive_tag_keys,
                 source_identity: source_identity.clone(),
                 issued_at: now,
                 expires_at,

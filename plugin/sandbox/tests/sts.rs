@@ -1,5 +1,12 @@
 //! AssumeRole as the real AWS SDK meets it: what is given, and what is refused in whose words.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails this way has failed; the lint's exemption does not reach functions beside the tests"
+)]
+
 use std::time::Duration;
 
 use aws_credential_types::Credentials as SdkCredentials;

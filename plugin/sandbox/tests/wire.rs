@@ -1,5 +1,12 @@
 //! The bytes on the wire: golden error bodies, and requests that were altered on their way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails this way has failed; the lint's exemption does not reach functions beside the tests"
+)]
+
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
