@@ -1,0 +1,209 @@
+//! Decisions in words: what is missing and who could give it, or why not and what would work.
+
+use std::collections::BTreeMap;
+
+use writ_api::v1;
+use writ_api::v1::decision::Outcome;
+use writ_api::v1::denial::Why;
+use writ_engine::Duration;
+
+use crate::clock;
+use crate::screen::{Paint, escape, shell_word};
+
+/// What was asked, to write the nearest request out as a command.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// The verb it was asked with: `request`, `exec` or `can`.
+    pub(crate) verb: &'static str,
+    /// The scope.
+    pub(crate) scope: String,
+    /// For how long.
+    pub(crate) duration: Duration,
+    /// Why; `None` in a dry run.
+    pub(crate) reason: Option<String>,
+    /// With which ticket.
+    pub(crate) ticket: Option<String>,
+}
+
+/// A whole decision.
+pub(crate) fn decision(paint: Paint, decision: Option<&v1::Decision>, asked: &Asked) -> String {
+    let scope = escape(&asked.scope);
+    let length = asked.duration;
+    match decision.and_then(|decision| decision.outcome.as_ref()) {
+        Some(Outcome::Allowed(allowed)) => {
+            let head = paint.good("allowed");
+            let mut text = format!("{head}: `{scope}` for {length}, at once\n");
+            text.push_str(&policies(paint, &allowed.because));
+            text
+        }
+        Some(Outcome::NeedsApproval(needs)) => {
+            let head = paint.waiting("needs approval");
+            let mut text = format!("{head}: `{scope}` for {length}\n");
+            for (place, way) in needs.ways.iter().enumerate() {
+                let word = if place == 0 { "needs" } else { "or   " };
+                text.push_str(&format!("  {word}   {}\n", self::way(way)));
+                text.push_str(&policies(paint, &way.because));
+            }
+            if !needs.counted.is_empty() {
+                text.push_str(&format!("  given   {}\n", counted(&needs.counted)));
+            }
+            text
+        }
+        Some(Outcome::Denial(refused)) => {
+            let head = paint.bad("refused");
+            let mut text = format!("{head}: `{scope}` for {length}\n");
+            text.push_str(&denial(paint, refused, Some(asked)));
+            text
+        }
+        None => format!("{}: the broker gave no answer\n", paint.bad("unknown")),
+    }
+}
+
+fn policies(paint: Paint, because: &[v1::PolicyRef]) -> String {
+    because
+        .iter()
+        .map(|policy| format!("  policy  {}\n", place(paint, policy)))
+        .collect()
+}
+
+fn place(paint: Paint, policy: &v1::PolicyRef) -> String {
+    format!(
+        "{} {}",
+        escape(&policy.id),
+        paint.faint(&format!("({}:{})", escape(&policy.file), policy.line))
+    )
+}
+
+/// Approvals already counted: `1 manager`.
+pub(crate) fn counted(counted: &std::collections::HashMap<String, u32>) -> String {
+    let sorted: BTreeMap<_, _> = counted.iter().collect();
+    sorted
+        .into_iter()
+        .map(|(kind, count)| format!("{count} {}", escape(kind)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Every way that somebody can give, or that nobody can.
+pub(crate) fn ways(ways: &[v1::Way]) -> String {
+    if ways.is_empty() {
+        return "nothing".to_owned();
+    }
+    let feasible: Vec<_> = ways.iter().filter(|way| way.feasible).collect();
+    let shown: Vec<_> = match feasible.is_empty() {
+        true => ways.iter().collect(),
+        false => feasible,
+    };
+    shown.into_iter().map(way).collect::<Vec<_>>().join("; or ")
+}
+
+/// One way: `1 manager: pat and 2 security: ann, sam, …`.
+pub(crate) fn way(way: &v1::Way) -> String {
+    if way.needs.is_empty() {
+        return "nothing".to_owned();
+    }
+    let needs: Vec<_> = way.needs.iter().map(need).collect();
+    let text = needs.join(" and ");
+    match way.feasible {
+        true => text,
+        false => format!("{text} (nobody can give this)"),
+    }
+}
+
+fn need(need: &v1::Need) -> String {
+    let mut people: Vec<_> = need.people.iter().map(|name| escape(name)).collect();
+    if need.more {
+        people.push("…".to_owned());
+    }
+    let head = format!("{} {}", need.count, escape(&need.kind));
+    match people.is_empty() {
+        true => head,
+        false => format!("{head}: {}", people.join(", ")),
+    }
+}
+
+/// The words for a reason of a denial.
+pub(crate) fn why(why: Why) -> &'static str {
+    match why {
+        Why::Unspecified => "the broker did not say why",
+        Why::Ended => "the request has ended",
+        Why::Unknown => "the bundle in force has no such scope or principal",
+        Why::Forbidden => "a guardrail forbids it",
+        Why::Errored => "a guardrail could not be evaluated, so nobody gets in",
+        Why::Unmet => "policies give it, but not under these conditions",
+        Why::NoPolicy => "no policy gives this scope to you",
+    }
+}
+
+/// Why not: each policy with its place, each condition with its values, what its authors advise, and the nearest request.
+pub(crate) fn denial(paint: Paint, denial: &v1::Denial, asked: Option<&Asked>) -> String {
+    let mut text = format!("  why     {}\n", why(denial.why()));
+    for finding in &denial.findings {
+        if let Some(policy) = &finding.policy {
+            text.push_str(&format!("  policy  {}\n", place(paint, policy)));
+        }
+        for condition in &finding.conditions {
+            let word = match denial.why() {
+                Why::Forbidden => "met  ",
+                Why::Errored => "error",
+                _ => "unmet",
+            };
+            text.push_str(&format!(
+                "    {word} {}\n",
+                paint.bad(&escape(condition.text.trim()))
+            ));
+            let values: BTreeMap<_, _> = condition.values.iter().collect();
+            for (path, value) in values {
+                text.push_str(&format!("          {} = {}\n", escape(path), escape(value)));
+            }
+        }
+        if !finding.advice.is_empty() {
+            text.push_str(&format!("    advice {}\n", escape(&finding.advice)));
+        }
+    }
+    if let Some(nearest) = &denial.nearest {
+        let needs = match nearest.ways.is_empty() {
+            true => "at once".to_owned(),
+            false => format!("with {}", ways(&nearest.ways)),
+        };
+        text.push_str(&match asked {
+            Some(asked) => format!(
+                "  would work, {needs}:\n    {}\n",
+                paint.strong(&escape(&command(nearest, asked)))
+            ),
+            None => format!(
+                "  would work, {needs}: {}{}\n",
+                clock::length(nearest.duration.as_ref()),
+                if nearest.add_ticket {
+                    ", with a ticket"
+                } else {
+                    ""
+                }
+            ),
+        });
+    }
+    text
+}
+
+/// The nearest request as a command line.
+pub(crate) fn command(nearest: &v1::Nearest, asked: &Asked) -> String {
+    let mut words = vec![
+        "writ".to_owned(),
+        asked.verb.to_owned(),
+        shell_word(&asked.scope),
+        "--for".to_owned(),
+        clock::length(nearest.duration.as_ref()),
+    ];
+    if let Some(reason) = &asked.reason {
+        words.extend(["--reason".to_owned(), shell_word(reason)]);
+    }
+    match &asked.ticket {
+        Some(ticket) => words.extend(["--ticket".to_owned(), shell_word(ticket)]),
+        None if nearest.add_ticket => words.extend(["--ticket".to_owned(), "TICKET".to_owned()]),
+        None => {}
+    }
+    if asked.verb == "exec" {
+        words.extend(["--".to_owned(), "…".to_owned()]);
+    }
+    words.join(" ")
+}

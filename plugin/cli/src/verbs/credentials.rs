@@ -1,0 +1,296 @@
+//! `writ credentials`: session credentials of a request, in the form that another program reads.
+
+use serde_json::json;
+use writ_api::v1;
+use writ_api::v1::request::State;
+use writ_engine::Duration;
+
+use super::{requests, show};
+use crate::asking;
+use crate::clock;
+use crate::context::{Context, promised};
+use crate::document::{self, document};
+use crate::exit::Exit;
+use crate::explain::Asked;
+use crate::failure::Failure;
+use crate::screen::shell_word;
+use crate::story;
+
+/// How many of one's newest requests are looked through for one of the scope: two pages.
+const LOOKED_THROUGH_MAX: usize = 100;
+
+/// Print session credentials of an approved request (the first time opens its window)
+///
+/// With `--format process` this is AWS's `credential_process`: one JSON object on stdout, or one line on stderr.
+/// In ~/.aws/config:
+///
+///   [profile prod-db]
+///   credential_process = writ credentials prod-db-read --format process
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// A request's id or its end, or a scope: then your newest open request for it
+    #[arg(value_name = "ID|SCOPE")]
+    what: String,
+    /// In which form
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// For a scope without an open request: ask for this long
+    #[arg(long = "for", value_name = "DURATION", requires = "reason")]
+    duration: Option<Duration>,
+    /// For a scope without an open request: why
+    #[arg(long, requires = "duration")]
+    reason: Option<String>,
+    /// For a scope without an open request: the ticket
+    #[arg(long, requires = "duration")]
+    ticket: Option<String>,
+    /// Wait for approvals instead of ending with exit code 7
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than this; exit code 6
+    #[arg(long, value_name = "DURATION", requires = "wait")]
+    timeout: Option<Duration>,
+}
+
+/// The forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// `export AWS_…=…` lines for a POSIX shell's `eval`
+    #[default]
+    Env,
+    /// A document
+    Json,
+    /// AWS's `credential_process`
+    Process,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let format = match context.json() {
+        true if args.format == Format::Env => Format::Json,
+        _ => args.format,
+    };
+    let outcome = issued(context, args).await;
+    if format != Format::Process {
+        return print(context, &outcome?, format);
+    }
+    // The contract leaves one line on stderr for whatever went wrong, and AWS's programs show it as it is.
+    match outcome.and_then(|issued| print(context, &issued, format)) {
+        Ok(exit) => Ok(exit),
+        Err(failure) => {
+            context.say(&failure.one_line());
+            Ok(failure.exit)
+        }
+    }
+}
+
+async fn issued(context: &Context, args: Args) -> Result<v1::IssueCredentialsResponse, Failure> {
+    let request = find(context, &args).await?;
+    let request = match (&request.state, args.wait) {
+        (Some(State::Pending(_)), true) => asking::wait(context, request, args.timeout).await?,
+        _ => asking::usable(request)?,
+    };
+    asking::issue(context, &request.id).await
+}
+
+/// The request that is meant: by id, or the newest open one of a scope, or a new one where enough is told for that.
+async fn find(context: &Context, args: &Args) -> Result<v1::Request, Failure> {
+    if is_id(&args.what) {
+        return show::get(context, &args.what).await;
+    }
+    let (mine, _) = requests::list(context, v1::RequestFilter::Mine, LOOKED_THROUGH_MAX).await?;
+    if let Some(request) = open_one(mine, &args.what) {
+        return Ok(request);
+    }
+    let (Some(duration), Some(reason)) = (args.duration, &args.reason) else {
+        return Err(Failure::usage(format!(
+            "you have no open request for `{}`",
+            args.what
+        ))
+        .hint(format!(
+            "ask for one: `writ request {} --for 1h --reason …`, or give `--for` and `--reason` here",
+            shell_word(&args.what)
+        )));
+    };
+    let asked = Asked {
+        verb: "request",
+        scope: args.what.clone(),
+        duration,
+        reason: Some(reason.clone()),
+        ticket: args.ticket.clone(),
+    };
+    asking::create(context, &asked, None).await
+}
+
+/// Ids end in capitals and digits, scopes are written in small letters; a word of small letters is never taken for an id.
+fn is_id(text: &str) -> bool {
+    (story::SHORT_MIN..=26).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+}
+
+/// The one that is furthest: active before approved before pending; the newest of those.
+fn open_one(mine: Vec<v1::Request>, scope: &str) -> Option<v1::Request> {
+    let rank = |request: &v1::Request| match request.state {
+        Some(State::Active(_)) => Some(0),
+        Some(State::Approved(_)) => Some(1),
+        Some(State::Pending(_)) => Some(2),
+        _ => None,
+    };
+    mine.into_iter()
+        .filter(|request| request.scope == scope)
+        .filter_map(|request| rank(&request).map(|rank| (rank, request)))
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, request)| request)
+}
+
+fn print(
+    context: &Context,
+    issued: &v1::IssueCredentialsResponse,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let credentials = promised(issued.credentials.as_ref(), "credentials")?;
+    match format {
+        Format::Env => context.print(&env_lines(credentials, &issued.region))?,
+        Format::Json => context.print_json(&document(
+            "credentials",
+            document::credentials(credentials, issued),
+        ))?,
+        Format::Process => context.print(&format!("{}\n", process(credentials)))?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The variables that AWS's programs read, and those that would win over them.
+pub(crate) fn variables(
+    credentials: &v1::Credentials,
+    region: &str,
+) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
+        ("AWS_ACCESS_KEY_ID", credentials.access_key_id.clone()),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            credentials.secret_access_key.clone(),
+        ),
+        ("AWS_SESSION_TOKEN", credentials.session_token.clone()),
+        (
+            "AWS_CREDENTIAL_EXPIRATION",
+            clock::rfc3339(credentials.expires_at.as_ref()),
+        ),
+    ];
+    if !region.is_empty() {
+        variables.push(("AWS_REGION", region.to_owned()));
+        variables.push(("AWS_DEFAULT_REGION", region.to_owned()));
+    }
+    variables
+}
+
+/// Variables that would make AWS's programs use something else: another profile, or the token's old name.
+pub(crate) const MISLEADING: [&str; 3] =
+    ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
+
+fn env_lines(credentials: &v1::Credentials, region: &str) -> String {
+    let mut text: String = variables(credentials, region)
+        .iter()
+        .map(|(name, value)| format!("export {name}={}\n", shell_word(value)))
+        .collect();
+    text.push_str(&format!("unset {}\n", MISLEADING.join(" ")));
+    text
+}
+
+/// AWS's `credential_process`: without `Expiration` the credentials would never be refreshed.
+fn process(credentials: &v1::Credentials) -> serde_json::Value {
+    json!({
+        "Version": 1,
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret_access_key,
+        "SessionToken": credentials.session_token,
+        "Expiration": clock::rfc3339(credentials.expires_at.as_ref()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials() -> v1::Credentials {
+        v1::Credentials {
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            secret_access_key: "sec/ret+".to_owned(),
+            session_token: "tok'en==".to_owned(),
+            expires_at: Some(prost_types::Timestamp {
+                seconds: 1_795_251_600,
+                nanos: 0,
+            }),
+            session: 1,
+        }
+    }
+
+    #[test]
+    fn the_process_format_is_awss_contract_to_the_letter() {
+        let text = process(&credentials()).to_string();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value,
+            json!({
+                "Version": 1,
+                "AccessKeyId": "ASIAEXAMPLE",
+                "SecretAccessKey": "sec/ret+",
+                "SessionToken": "tok'en==",
+                "Expiration": "2026-11-21T09:00:00Z",
+            })
+        );
+        assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn the_shell_lines_survive_quotes_and_remove_what_would_win_over_them() {
+        assert_eq!(
+            env_lines(&credentials(), "eu-west-1"),
+            "export AWS_ACCESS_KEY_ID=ASIAEXAMPLE\n\
+             export AWS_SECRET_ACCESS_KEY=sec/ret+\n\
+             export AWS_SESSION_TOKEN='tok'\\''en=='\n\
+             export AWS_CREDENTIAL_EXPIRATION=2026-11-21T09:00:00Z\n\
+             export AWS_REGION=eu-west-1\n\
+             export AWS_DEFAULT_REGION=eu-west-1\n\
+             unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SECURITY_TOKEN\n"
+        );
+    }
+
+    #[test]
+    fn a_scope_is_never_taken_for_an_id() {
+        for id in ["7F3K", "01KB7V3ZKQ8Y6T5R4E3W2Q7F3K"] {
+            assert!(is_id(id), "{id}");
+        }
+        for scope in ["prod-db-read", "prod", "7f3k", "AB", ""] {
+            assert!(!is_id(scope), "{scope}");
+        }
+    }
+
+    #[test]
+    fn a_scope_means_its_open_request_that_is_furthest() {
+        let request = |id: &str, scope: &str, state| v1::Request {
+            id: id.to_owned(),
+            scope: scope.to_owned(),
+            state: Some(state),
+            ..v1::Request::default()
+        };
+        let mine = || {
+            vec![
+                request("5", "db", State::Released(v1::ReleasedState::default())),
+                request("4", "db", State::Pending(v1::PendingState::default())),
+                request("3", "web", State::Active(v1::ActiveState::default())),
+                request("2", "db", State::Approved(v1::ApprovedState::default())),
+                request("1", "db", State::Approved(v1::ApprovedState::default())),
+            ]
+        };
+        assert_eq!(open_one(mine(), "db").map(|it| it.id), Some("2".to_owned()));
+        assert_eq!(open_one(mine(), "dns").map(|it| it.id), None);
+        let only_ended = vec![request(
+            "5",
+            "db",
+            State::Denied(v1::DeniedState::default()),
+        )];
+        assert_eq!(open_one(only_ended, "db").map(|it| it.id), None);
+    }
+}

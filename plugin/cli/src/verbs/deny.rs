@@ -1,0 +1,28 @@
+//! `writ deny`: says no to a request.
+
+use writ_api::v1;
+
+use super::show;
+use crate::context::{Context, answer, promised};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Say no to a request; one such word ends it
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The request's id, or its end
+    id: String,
+    /// Why, for the requester and the record
+    #[arg(long)]
+    reason: String,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let client = context.connect().await?;
+    let call = v1::DenyRequestRequest {
+        id: show::whole(&args.id),
+        reason: args.reason,
+    };
+    let answer = answer(client.requests().deny_request(call)).await?;
+    super::changed(context, &promised(answer.request, "request")?)
+}

@@ -1,0 +1,34 @@
+//! The verbs, one file each.
+
+pub(crate) mod approve;
+pub(crate) mod can;
+pub(crate) mod completion;
+pub(crate) mod credentials;
+pub(crate) mod deny;
+pub(crate) mod exec;
+pub(crate) mod journal;
+pub(crate) mod release;
+pub(crate) mod request;
+pub(crate) mod requests;
+pub(crate) mod scopes;
+pub(crate) mod show;
+pub(crate) mod withdraw;
+
+use writ_api::v1;
+
+use crate::context::Context;
+use crate::document;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::story;
+
+/// How a verb that changed a request ends: one line for people, the request for scripts.
+fn changed(context: &Context, request: &v1::Request) -> Result<Exit, Failure> {
+    match context.json() {
+        true => {
+            context.print_json(&document::document("request", document::request(request)))?;
+        }
+        false => context.say(&story::status(context.err, request)),
+    }
+    Ok(Exit::Done)
+}
