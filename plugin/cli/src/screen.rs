@@ -171,42 +171,24 @@ pub(crate) fn table(paint: Paint, headings: &[&str], rows: &[Vec<Cell>]) -> Stri
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let line = |cells: Vec<(&str, Box<dyn Fn(&str) -> String>)>| {
-        let last = cells.len().saturating_sub(1);
-        let mut text = String::new();
-        for (column, (cell, paint)) in cells.into_iter().enumerate() {
-            let width = widths.get(column).copied().unwrap_or(0);
-            let padding = match column == last {
-                true => 0,
-                false => width + 2 - cell.chars().count().min(width),
-            };
-            text.push_str(&paint(cell));
-            text.push_str(&" ".repeat(padding));
-        }
-        text.push('\n');
-        text
-    };
-    let mut text = line(
-        headings
-            .iter()
-            .map(|heading| {
-                let faint: Box<dyn Fn(&str) -> String> = Box::new(move |text| paint.faint(text));
-                (*heading, faint)
-            })
-            .collect(),
-    );
+    let head = headings.iter().map(|it| Cell::painted(it, Paint::faint));
+    let mut text = line(paint, &widths, &head.collect::<Vec<_>>());
     for row in rows {
-        text.push_str(&line(
-            row.iter()
-                .map(|cell| {
-                    let own = cell.paint;
-                    let own: Box<dyn Fn(&str) -> String> = Box::new(move |text| own(paint, text));
-                    (cell.text.as_str(), own)
-                })
-                .collect(),
-        ));
+        text.push_str(&line(paint, &widths, row));
     }
     text
+}
+
+/// One line of a table. Colours are put on after the padding was counted, and nothing is padded at the end.
+fn line(paint: Paint, widths: &[usize], cells: &[Cell]) -> String {
+    let mut text = String::new();
+    let mut owed = 0;
+    for (cell, width) in cells.iter().zip(widths) {
+        text.push_str(&" ".repeat(owed));
+        text.push_str(&(cell.paint)(paint, &cell.text));
+        owed = width + 2 - cell.text.chars().count().min(*width);
+    }
+    format!("{}\n", text.trim_end_matches(' '))
 }
 
 #[cfg(test)]
@@ -257,7 +239,8 @@ mod tests {
 
     #[test]
     fn colour_follows_the_flag_then_the_environment_then_the_terminal() {
-        let cases: [(When, bool, &[(&str, &str)], Paint); 9] = [
+        type Environment = &'static [(&'static str, &'static str)];
+        let cases: [(When, bool, Environment, Paint); 9] = [
             (When::Auto, true, &[], Paint::Coloured),
             (When::Auto, false, &[], Paint::Plain),
             (When::Auto, true, &[("NO_COLOR", "1")], Paint::Plain),
