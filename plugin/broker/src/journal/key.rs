@@ -7,11 +7,15 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::str::FromStr;
 
+use aws_lc_rs::encoding::AsBigEndian as _;
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
+
+use super::merkle::Hash;
 
 /// The longest key file read, in bytes: a PKCS#8 Ed25519 key in PEM has some 120.
 const KEY_FILE_MAX: u64 = 4_096;
@@ -74,7 +78,7 @@ impl SigningKey {
         Ok(key)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<SigningKey> {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<SigningKey> {
         if bytes.len() == SEED_LEN {
             return Ed25519KeyPair::from_seed_unchecked(bytes)
                 .ok()
@@ -99,9 +103,46 @@ impl SigningKey {
         VerifyingKey::new(origin, public)
     }
 
+    /// The key of the seals: derived, so that there is one secret to keep.
+    pub(super) fn sealing_key(&self) -> Result<SealingKey, KeyError> {
+        let seed = self.0.seed().map_err(|_| KeyError::NoRandomness)?;
+        let seed = Zeroizing::new(
+            seed.as_be_bytes()
+                .map_err(|_| KeyError::NoRandomness)?
+                .as_ref()
+                .to_vec(),
+        );
+        let parent = hmac::Key::new(hmac::HMAC_SHA256, &seed);
+        let derived = hmac::sign(&parent, b"writ.v1.seal");
+        Ok(SealingKey(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            derived.as_ref(),
+        )))
+    }
+
     pub(super) fn sign(&self, text: &[u8]) -> Vec<u8> {
         self.0.sign(text).as_ref().to_vec()
     }
+}
+
+/// The key that seals each commit: a MAC over size and root.
+///
+/// Checkpoints are signed once a second at most; the seal stands for the events since. Without it, who can write the file
+/// while the broker is down could add an approval at its end, and the broker would sign it.
+pub(super) struct SealingKey(hmac::Key);
+
+impl SealingKey {
+    pub(super) fn seal(&self, size: u64, root: &Hash) -> Vec<u8> {
+        hmac::sign(&self.0, &sealed(size, root)).as_ref().to_vec()
+    }
+
+    pub(super) fn is_seal(&self, size: u64, root: &Hash, seal: &[u8]) -> bool {
+        hmac::verify(&self.0, &sealed(size, root), seal).is_ok()
+    }
+}
+
+fn sealed(size: u64, root: &Hash) -> Vec<u8> {
+    [size.to_be_bytes().as_slice(), root].concat()
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

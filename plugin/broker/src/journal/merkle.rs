@@ -245,13 +245,7 @@ pub fn is_included(leaf: &Hash, index: u64, size: u64, root: &Hash, proof: &[Has
 /// Whether `proof` shows that the tree of `new` leaves begins with the tree of `old` (RFC 9162, 2.1.4.2).
 ///
 /// Any tree continues the empty one, by the empty proof.
-pub fn is_consistent(
-    old: u64,
-    old_root: &Hash,
-    new: u64,
-    new_root: &Hash,
-    proof: &[Hash],
-) -> bool {
+pub fn is_consistent(old: u64, old_root: &Hash, new: u64, new_root: &Hash, proof: &[Hash]) -> bool {
     if old > new || proof.len() > PROOF_MAX + 1 {
         return false;
     }

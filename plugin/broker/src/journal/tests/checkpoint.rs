@@ -144,7 +144,10 @@ fn a_rightly_signed_text_that_is_no_checkpoint_is_refused() {
         format!("\n{ORIGIN}\n8\n{root}\n"),
     ];
     for text in texts {
-        assert!(Checkpoint::open(&sign(&text), &verifying).is_err(), "{text}");
+        assert!(
+            Checkpoint::open(&sign(&text), &verifying).is_err(),
+            "{text}"
+        );
     }
 }
 

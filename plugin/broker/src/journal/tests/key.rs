@@ -51,12 +51,15 @@ fn a_key_file_open_to_others_is_refused() {
 fn what_is_no_key_is_refused() {
     let half = PEM.get(..60).unwrap();
     let huge = "A".repeat(KEY_FILE_MAX as usize + 1);
-    for bytes in ["", "key", half, &huge, PEM.trim_end_matches('\n').get(1..).unwrap()] {
+    for bytes in [
+        "",
+        "key",
+        half,
+        &huge,
+        PEM.trim_end_matches('\n').get(1..).unwrap(),
+    ] {
         let (_folder, path) = key_file(bytes.as_bytes(), 0o600);
-        assert!(matches!(
-            SigningKey::load(&path),
-            Err(KeyError::NotAKey(_))
-        ));
+        assert!(matches!(SigningKey::load(&path), Err(KeyError::NotAKey(_))));
     }
     let folder = tempfile::tempdir().unwrap();
     assert!(SigningKey::load(folder.path()).is_err());
