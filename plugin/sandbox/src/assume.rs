@@ -11,8 +11,9 @@ use crate::policy::{Kind, Policy, Verdict};
 /// The longest session that credentials that are temporary themselves may ask for.
 const CHAINED_MAX_S: u32 = 3_600;
 
-/// The size at which the packed policy is full, in the estimate of [`packed_percent`]. AWS publishes neither its packing nor
-/// its limit; this figure lets the longest policy pass alone and refuses it with a handful of full-size tags.
+/// The size, in bytes, at which the packed policy is full: an estimate, in which the session policy counts without its white
+/// space and each tag its key, its value and two bytes. AWS publishes neither its packing nor its limit; this figure lets
+/// the longest policy pass alone and refuses it with a handful of full-size tags.
 pub const PACKED_BYTES_MAX: u64 = 4_096;
 
 /// One AssumeRole, within the limits that need no look at the role.

@@ -25,6 +25,9 @@ const STS_VERSION: &str = "2011-06-15";
 /// The most AssumeRole calls remembered; a sandbox that runs for weeks should not grow.
 const CALLS_MAX: usize = 10_000;
 
+/// Above this many keys, those of ended sessions are forgotten (and then unknown, no longer expired): the same reason.
+const KEYS_MAX: usize = 10_000;
+
 /// A role as IAM keeps it.
 pub(crate) struct KeptRole {
     pub(crate) id: String,
@@ -183,6 +186,10 @@ impl State {
                 expires_at,
             }),
         };
+        if self.keys.len() >= KEYS_MAX {
+            self.keys
+                .retain(|_, holder| holder.expires_at().is_none_or(|end| now < end));
+        }
         self.keys
             .insert(credentials.access_key_id.clone(), Arc::new(made));
         let outcome = Outcome::Issued {

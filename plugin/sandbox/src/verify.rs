@@ -78,8 +78,8 @@ fn check_date(amz_date: &str, scope: &CredentialScope, clock: &Clock) -> Result<
             "Date must be in ISO-8601 'basic format'. Got '{amz_date}'."
         ))
     })?;
-    if !amz_date.starts_with(&scope.date) {
-        let day: String = amz_date.chars().take(8).collect();
+    let day: String = amz_date.chars().take(8).collect();
+    if day != scope.date {
         return Err(StsError::signature(format!(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{day}', \
              from '{amz_date}'.",

@@ -232,6 +232,55 @@ async fn a_signature_for_elsewhere_is_refused() {
 }
 
 #[tokio::test]
+async fn a_scope_dated_otherwise_than_the_request_is_refused() {
+    let (sandbox, key) = bench().await;
+    let now = Timestamp::now();
+    let amz_date = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let day = amz_date[..8].to_owned();
+    let signed: Vec<String> = ["content-type", "host", "x-amz-date"]
+        .map(str::to_owned)
+        .into();
+    // A day, a month's prefix of it, and the real one, each signed consistently.
+    for (date, expected) in [("20150830", 403), (&day[..6], 403), (day.as_str(), 200)] {
+        let mut headers = vec![
+            ("host".to_owned(), sandbox.addr().to_string()),
+            ("content-type".to_owned(), TYPE.to_owned()),
+            ("x-amz-date".to_owned(), amz_date.clone()),
+        ];
+        let scope = sigv4::CredentialScope {
+            date: date.to_owned(),
+            region: "eu-west-1".to_owned(),
+            service: "sts".to_owned(),
+        };
+        let request = Signable {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &headers,
+            body: IDENTITY.as_bytes(),
+        };
+        let signature =
+            sigv4::signature(&key.secret_access_key, request, &signed, &amz_date, &scope);
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={signature}",
+            key.access_key_id,
+            scope.text(),
+            signed.join(";"),
+        );
+        headers.push(("authorization".to_owned(), authorization));
+        let (status, body) = send(&sandbox, "/", &headers, IDENTITY).await;
+        assert_eq!(status, expected, "{date}");
+        if expected == 403 {
+            let message = format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{date}' != \
+                 '{day}', from '{amz_date}'."
+            );
+            assert_eq!(golden(&body), error("SignatureDoesNotMatch", &message));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_signature_too_old_or_too_new_is_refused_in_awss_words() {
     let (sandbox, key) = bench().await;
     let now = Timestamp::now();
