@@ -1,0 +1,387 @@
+//! A question put into Cedar's terms: who asks, for what, and what the engine supplies as context.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{Context, Entities, Entity, EntityUid, PolicyId, Request, RestrictedExpression};
+
+use crate::approval::Kind;
+use crate::bundle::Bundle;
+use crate::bundle::policies::{Policies, PolicyFacts};
+use crate::case::APPROVALS_MAX;
+use crate::principal::{GITHUB_CLAIMS, Principal, PrincipalId, UserId};
+use crate::scope::{Scope, ScopeId};
+use crate::window::{Moment, Window};
+
+use super::evaluate::{Answer, evaluate};
+use super::index::{Head, Index, Line, Slice};
+use super::{Allowed, PolicyRef};
+
+/// Someone who asks, as the bundle in force knows them.
+#[derive(Debug)]
+pub(super) struct Asker<'a> {
+    pub(super) bundle: &'a Bundle,
+    /// The person behind the request: the user, or the workload's owner.
+    pub(super) person: &'a UserId,
+    principal: &'a PrincipalId,
+    pub(super) uid: EntityUid,
+    pub(super) line: Line,
+    /// The bundle's snapshot; for a workload, a copy in which it carries its token's claims.
+    pub(super) entities: Cow<'a, Entities>,
+}
+
+impl<'a> Asker<'a> {
+    /// `None` for a stranger, and for a workload whose claims are not those the directory pins.
+    pub(super) fn of(bundle: &'a Bundle, principal: &'a Principal) -> Option<Asker<'a>> {
+        let directory = bundle.directory();
+        let person = directory.person_behind(&principal.id)?;
+        let index = bundle.index();
+        let uid = index.principal(&principal.id);
+        if let PrincipalId::Workload(id) = &principal.id {
+            let pinned = &directory.workload(id)?.pinned;
+            let kept = |(claim, value)| principal.claims.get(claim) == Some(value);
+            if !pinned.iter().all(kept) {
+                return None;
+            }
+        }
+        let entities = with_claims_of(bundle, &[principal])?;
+        Some(Asker {
+            bundle,
+            person,
+            principal: &principal.id,
+            line: Line::of(&entities, &uid),
+            uid,
+            entities,
+        })
+    }
+
+    pub(super) fn index(&self) -> &'a Index {
+        self.bundle.index()
+    }
+
+    pub(super) fn policies(&self) -> &'a Policies {
+        self.bundle.policies()
+    }
+
+    /// Whether some permit's head names this principal and the scope.
+    pub(super) fn may_name(&self, scope: &ScopeId) -> bool {
+        let line = Line::of(&self.entities, &self.index().scope(scope));
+        self.index().some_permit_names(&self.line, &line)
+    }
+
+    /// `None` when the catalog has no such scope.
+    pub(super) fn wants<'b>(
+        &'b self,
+        scope: &ScopeId,
+        opens_at: Moment,
+        reason: &'b str,
+    ) -> Option<Ask<'b>> {
+        let uid = self.index().scope(scope);
+        Some(Ask {
+            asker: self,
+            scope: self.bundle.scope(scope)?,
+            line: Line::of(&self.entities, &uid),
+            uid,
+            opening: Opening::at(opens_at, self.bundle)?,
+            reason,
+            errored: RefCell::default(),
+        })
+    }
+}
+
+/// The bundle's snapshot, in which the workloads among `principals` carry the claims of their tokens; not copied when
+/// there are none.
+pub(super) fn with_claims_of<'a>(
+    bundle: &'a Bundle,
+    principals: &[&Principal],
+) -> Option<Cow<'a, Entities>> {
+    let snapshot = &bundle.policies().entities;
+    let mut claiming = Vec::new();
+    for principal in principals {
+        if let PrincipalId::Workload(_) = &principal.id {
+            let workload = snapshot.get(&bundle.index().principal(&principal.id))?;
+            claiming.push(with_claims(workload, &principal.claims)?);
+        }
+    }
+    if claiming.is_empty() {
+        return Some(Cow::Borrowed(snapshot));
+    }
+    let entities = snapshot.clone().upsert_entities(claiming, None).ok()?;
+    Some(Cow::Owned(entities))
+}
+
+/// The workload with its token's claims and no others. Claims never overwrite what the directory says, such as the owner.
+fn with_claims(workload: &Entity, claims: &BTreeMap<String, String>) -> Option<Entity> {
+    let (uid, mut attributes, parents) = workload.clone().into_inner();
+    for (claim, _) in GITHUB_CLAIMS {
+        attributes.remove(claim);
+        if let Some(value) = claims.get(claim) {
+            let value = RestrictedExpression::new_string(value.clone());
+            attributes.insert(claim.to_owned(), value);
+        }
+    }
+    Entity::new(uid, attributes, parents).ok()
+}
+
+/// What a policy may know of the moment a window opens, and Cedar cannot compute.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    at: Moment,
+    weekday: i64,
+    since_midnight_s: i64,
+}
+
+impl Opening {
+    fn at(at: Moment, bundle: &Bundle) -> Option<Opening> {
+        let zone = bundle
+            .directory()
+            .timezone
+            .clone()
+            .unwrap_or(jiff::tz::TimeZone::UTC);
+        let local = jiff::Timestamp::from_millisecond(at.as_ms())
+            .ok()?
+            .to_zoned(zone);
+        let clock = local.time();
+        Some(Opening {
+            at,
+            weekday: i64::from(local.weekday().to_monday_one_offset()),
+            // What the clock on the wall says, also on a day of 23 or 25 hours.
+            since_midnight_s: i64::from(clock.hour()) * 3_600
+                + i64::from(clock.minute()) * 60
+                + i64::from(clock.second()),
+        })
+    }
+}
+
+/// The part of a question that the search for what would be enough varies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub(super) window: Window,
+    pub(super) ticket: Option<&'a str>,
+}
+
+/// How many approvals of each kind, in the order of [`Index::kinds`].
+pub(super) type Counts = Vec<u32>;
+
+/// Someone who asks for one scope, at one moment and for one reason.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) asker: &'a Asker<'a>,
+    pub(super) scope: &'a Scope,
+    pub(super) uid: EntityUid,
+    pub(super) line: Line,
+    opening: Opening,
+    reason: &'a str,
+    /// Every policy that erred while this was answered: collected on the side, so that no path through the search can
+    /// forget to pass it on.
+    errored: RefCell<BTreeSet<PolicyId>>,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn opens_at(&self) -> Moment {
+        self.opening.at
+    }
+
+    /// 1 for Monday to 7 for Sunday, at the opening.
+    pub(super) fn weekday(&self) -> i64 {
+        self.opening.weekday
+    }
+
+    /// What the clock on the wall says at the opening.
+    pub(super) fn time_of_day(&self) -> String {
+        let s = self.opening.since_midnight_s;
+        format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
+    }
+
+    /// The policies that could matter to this activation.
+    pub(super) fn slice(&self) -> Slice<'_> {
+        let index = self.asker.index();
+        index.slice(
+            self.asker.policies(),
+            index.activate(),
+            &self.asker.line,
+            &self.line,
+        )
+    }
+
+    /// May it be issued with these approvals?
+    pub(super) fn activate(&self, slice: &Slice<'_>, wish: Wish<'_>, counts: &[u32]) -> Answer {
+        match self.activation(wish, counts) {
+            Some(request) => self.evaluate(slice, &request),
+            None => Answer::default(),
+        }
+    }
+
+    /// The same question as Cedar reads it.
+    pub(super) fn activation(&self, wish: Wish<'_>, counts: &[u32]) -> Option<Request> {
+        let approvals = self
+            .asker
+            .index()
+            .kinds()
+            .iter()
+            .zip(counts)
+            .map(|((kind, _), count)| {
+                let count = RestrictedExpression::new_long(i64::from(*count));
+                (kind.as_str().to_owned(), count)
+            });
+        let mut context = vec![
+            ("window".to_owned(), self.window(wish.window)?),
+            (
+                "approvals".to_owned(),
+                RestrictedExpression::new_record(approvals).ok()?,
+            ),
+        ];
+        context.extend(self.words(wish));
+        let action = self.asker.index().activate().clone();
+        self.request(
+            self.asker.uid.clone(),
+            action,
+            Context::from_pairs(context).ok()?,
+        )
+    }
+
+    fn window(&self, window: Window) -> Option<RestrictedExpression> {
+        let moment = |at: Moment| RestrictedExpression::new_datetime(at.to_string());
+        RestrictedExpression::new_record([
+            ("opens_at".to_owned(), moment(window.opens_at())),
+            ("closes_at".to_owned(), moment(window.closes_at())),
+            (
+                "duration".to_owned(),
+                seconds(window.duration().as_s().into()),
+            ),
+            (
+                "weekday".to_owned(),
+                RestrictedExpression::new_long(self.opening.weekday),
+            ),
+            (
+                "time_of_day".to_owned(),
+                seconds(self.opening.since_midnight_s),
+            ),
+        ])
+        .ok()
+    }
+
+    fn words<'w>(
+        &'w self,
+        wish: Wish<'w>,
+    ) -> impl Iterator<Item = (String, RestrictedExpression)> + 'w {
+        let said = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let ticket = wish
+            .ticket
+            .map(|ticket| ("ticket".to_owned(), said(ticket)));
+        std::iter::once(("reason".to_owned(), said(self.reason))).chain(ticket)
+    }
+
+    /// What the `approve…` actions may know: of whom the request is, and what it asks.
+    pub(super) fn consent_context(&self, wish: Wish<'_>) -> Option<Context> {
+        let duration = seconds(wish.window.duration().as_s().into());
+        let window = RestrictedExpression::new_record([("duration".to_owned(), duration)]).ok()?;
+        let whom = about_whom(self.asker.index(), self.asker.person, self.asker.principal);
+        let context = whom.chain([("window".to_owned(), window)]);
+        Context::from_pairs(context.chain(self.words(wish))).ok()
+    }
+
+    /// A request on this scope. Its shape was checked against the schema when the bundle was loaded; here only values
+    /// differ, and a value a policy cannot read makes that policy err, which is a denial or counts for nothing.
+    pub(super) fn request(
+        &self,
+        principal: EntityUid,
+        action: EntityUid,
+        context: Context,
+    ) -> Option<Request> {
+        Request::new(principal, action, self.uid.clone(), context, None).ok()
+    }
+
+    pub(super) fn evaluate(&self, slice: &Slice<'_>, request: &Request) -> Answer {
+        let facts = &self.asker.policies().facts;
+        let answer = evaluate(facts, &slice.set, &self.asker.entities, request);
+        self.errored
+            .borrow_mut()
+            .extend(answer.errored.iter().cloned());
+        answer
+    }
+
+    /// What is known of each policy of a slice, with its head.
+    pub(super) fn facts<'s>(
+        &self,
+        slice: &'s Slice<'a>,
+    ) -> impl Iterator<Item = (&'s Head, &'a PolicyFacts)> + use<'s, 'a> {
+        let facts = &self.asker.policies().facts;
+        slice
+            .heads
+            .iter()
+            .filter_map(|head| Some((*head, facts.get(&head.id)?)))
+    }
+
+    /// The most approvals of each kind that the policies of a slice can tell apart; nought for a kind they do not read.
+    pub(super) fn tops(&self, slice: &Slice<'a>) -> Counts {
+        // More than a case can hold is as good as never.
+        let cap = u32::try_from(APPROVALS_MAX).unwrap_or(u32::MAX);
+        let top = |kind: &Kind| {
+            let counts = self
+                .facts(slice)
+                .filter_map(|(_, facts)| facts.counts.get(kind));
+            counts.copied().max().unwrap_or(0).min(cap)
+        };
+        self.asker
+            .index()
+            .kinds()
+            .iter()
+            .map(|(kind, _)| top(kind))
+            .collect()
+    }
+
+    /// Counts as people read them: by kind, the noughts left out.
+    pub(super) fn by_kind(&self, counts: &[u32]) -> BTreeMap<Kind, u32> {
+        let kinds = self.asker.index().kinds().iter().zip(counts);
+        kinds
+            .filter(|(_, count)| **count > 0)
+            .map(|((kind, _), count)| (kind.clone(), *count))
+            .collect()
+    }
+
+    pub(super) fn places<'i>(&self, ids: impl IntoIterator<Item = &'i PolicyId>) -> Vec<PolicyRef> {
+        let facts = &self.asker.policies().facts;
+        let known: BTreeSet<PolicyRef> = ids
+            .into_iter()
+            .filter_map(|id| facts.get(id))
+            .map(|facts| facts.place.clone())
+            .collect();
+        known.into_iter().collect()
+    }
+
+    /// Every policy that erred so far.
+    pub(super) fn alarms(&self) -> Vec<PolicyRef> {
+        self.places(self.errored.borrow().iter())
+    }
+
+    pub(super) fn allowed(&self, answer: &Answer, counts: &[u32]) -> Allowed {
+        Allowed {
+            because: self.places(&answer.permits),
+            counted: self.by_kind(counts),
+            alarms: self.alarms(),
+        }
+    }
+}
+
+/// Of whom a request is: the person behind it, and the workload they answer for if it is one's.
+pub(super) fn about_whom(
+    index: &Index,
+    person: &UserId,
+    principal: &PrincipalId,
+) -> impl Iterator<Item = (String, RestrictedExpression)> + use<> {
+    let entity = RestrictedExpression::new_entity_uid;
+    let requester = ("requester".to_owned(), entity(index.user(person)));
+    let workload = match principal {
+        PrincipalId::User(_) => None,
+        PrincipalId::Workload(_) => {
+            Some(("workload".to_owned(), entity(index.principal(principal))))
+        }
+    };
+    std::iter::once(requester).chain(workload)
+}
+
+fn seconds(count: i64) -> RestrictedExpression {
+    RestrictedExpression::new_duration(format!("{count}s"))
+}

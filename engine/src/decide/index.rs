@@ -1,0 +1,297 @@
+//! Which policies could matter to one question, found by their heads.
+//!
+//! Cedar tries every policy it is given. A policy whose head (`principal in …, action == …, resource == …`) cannot match
+//! is false whatever its conditions say, and testing a head cannot err, so leaving such policies out changes neither the
+//! decision, nor the reasons, nor the errors. What is left is a slice, whose size does not grow with the bundle.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use cedar_policy::{
+    ActionConstraint, Effect, Entities, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
+    PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
+};
+
+use crate::approval::Kind;
+use crate::bundle::directory::Directory;
+use crate::bundle::policies::Policies;
+use crate::principal::{PrincipalId, UserId};
+
+/// The policies of a bundle by action and head, and the people of each group. Made once, when the bundle is loaded.
+#[derive(Debug)]
+pub(crate) struct Index {
+    heads: HashMap<EntityUid, Keyed<Keyed<Vec<Head>>>>,
+    members: HashMap<EntityUid, Vec<UserId>>,
+    user: EntityTypeName,
+    workload: EntityTypeName,
+    scope: EntityTypeName,
+    activate: EntityUid,
+    view: EntityUid,
+    kinds: Vec<(Kind, EntityUid)>,
+}
+
+/// What the head of a policy says of principal and resource.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) id: PolicyId,
+    pub(super) forbids: bool,
+    pub(super) principal: PrincipalConstraint,
+    resource: ResourceConstraint,
+}
+
+/// Things by the entity they name, and those that name none.
+#[derive(Debug, Default)]
+struct Keyed<T> {
+    any: T,
+    named: HashMap<EntityUid, T>,
+}
+
+impl<T: Default> Keyed<T> {
+    fn under(&mut self, key: Option<&EntityUid>) -> &mut T {
+        match key {
+            None => &mut self.any,
+            Some(uid) => self.named.entry(uid.clone()).or_default(),
+        }
+    }
+
+    fn matching<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = &'a T> {
+        std::iter::once(&self.any).chain(line.0.iter().filter_map(|uid| self.named.get(uid)))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.any).chain(self.named.values())
+    }
+}
+
+/// An entity and everything it is in: what `==` and `in` of a head can name.
+#[derive(Debug)]
+pub(super) struct Line(Vec<EntityUid>);
+
+impl Line {
+    /// From the very snapshot the authorizer is given, so that both see one hierarchy.
+    pub(super) fn of(entities: &Entities, uid: &EntityUid) -> Line {
+        let above = entities.ancestors(uid).into_iter().flatten();
+        Line(std::iter::once(uid).chain(above).cloned().collect())
+    }
+
+    fn own(&self, uid: &EntityUid) -> bool {
+        self.0.first() == Some(uid)
+    }
+}
+
+/// The policies that could matter to one question.
+#[derive(Debug)]
+pub(super) struct Slice<'a> {
+    pub(super) set: Cow<'a, PolicySet>,
+    pub(super) heads: Vec<&'a Head>,
+}
+
+impl Index {
+    /// Sorts every policy by the actions it can be about, and by its head.
+    pub(crate) fn new(policies: &Policies, directory: &Directory) -> Result<Index, ParseErrors> {
+        let action = EntityTypeName::from_str("Action")?;
+        let named = |id: &str| EntityUid::from_type_name_and_id(action.clone(), EntityId::new(id));
+        let mut index = Index {
+            heads: HashMap::new(),
+            members: HashMap::new(),
+            user: EntityTypeName::from_str("User")?,
+            workload: EntityTypeName::from_str("Workload")?,
+            scope: EntityTypeName::from_str("Scope")?,
+            activate: named("activate"),
+            view: named("view"),
+            kinds: policies
+                .kinds
+                .iter()
+                .map(|kind| (kind.clone(), named(&kind.action())))
+                .collect(),
+        };
+        let actions: Vec<EntityUid> = [&index.activate, &index.view]
+            .into_iter()
+            .chain(index.kinds.iter().map(|(_, action)| action))
+            .cloned()
+            .collect();
+        for policy in policies.set.policies() {
+            for action in &actions {
+                if is_about(policy, action, &policies.entities) {
+                    index.add(action, policy);
+                }
+            }
+        }
+        for user in directory.users.keys() {
+            let uid = index.user(user);
+            for group in policies.entities.ancestors(&uid).into_iter().flatten() {
+                let members = index.members.entry(group.clone()).or_default();
+                members.push(user.clone());
+            }
+        }
+        Ok(index)
+    }
+
+    fn add(&mut self, action: &EntityUid, policy: &Policy) {
+        let head = Head {
+            id: policy.id().clone(),
+            forbids: policy.effect() == Effect::Forbid,
+            principal: policy.principal_constraint(),
+            resource: policy.resource_constraint(),
+        };
+        let of_action = self.heads.entry(action.clone()).or_default();
+        let of_resource = of_action.under(head.resource_named());
+        of_resource.under(head.principal_named()).push(head);
+    }
+
+    /// Every policy that could match when `principal` does `action` on `resource`.
+    pub(super) fn slice<'a>(
+        &'a self,
+        policies: &'a Policies,
+        action: &EntityUid,
+        principal: &'a Line,
+        resource: &'a Line,
+    ) -> Slice<'a> {
+        let of_action = self.heads.get(action).into_iter();
+        let heads = of_action
+            .flat_map(|by_resource| by_resource.matching(resource))
+            .flat_map(|by_principal| by_principal.matching(principal));
+        Slice::of(policies, heads.flatten().collect())
+    }
+
+    /// Every policy that could match when anyone does `action` on `resource`.
+    pub(super) fn slice_for_anyone<'a>(
+        &'a self,
+        policies: &'a Policies,
+        action: &EntityUid,
+        resource: &'a Line,
+    ) -> Slice<'a> {
+        let of_action = self.heads.get(action).into_iter();
+        let heads = of_action
+            .flat_map(|by_resource| by_resource.matching(resource))
+            .flat_map(Keyed::all);
+        Slice::of(policies, heads.flatten().collect())
+    }
+
+    /// Whether some permit's head lets `principal` activate `resource`, whatever its conditions say.
+    pub(super) fn some_permit_names(&self, principal: &Line, resource: &Line) -> bool {
+        let of_action = self.heads.get(&self.activate).into_iter();
+        of_action
+            .flat_map(|by_resource| by_resource.matching(resource))
+            .flat_map(|by_principal| by_principal.matching(principal))
+            .flatten()
+            .any(|head| !head.forbids && head.matches(principal, resource))
+    }
+
+    /// The users in a group, by name.
+    pub(super) fn members(&self, group: &EntityUid) -> &[UserId] {
+        self.members.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn activate(&self) -> &EntityUid {
+        &self.activate
+    }
+
+    pub(super) fn view(&self) -> &EntityUid {
+        &self.view
+    }
+
+    /// The approval kinds, each with the action that gives it.
+    pub(super) fn kinds(&self) -> &[(Kind, EntityUid)] {
+        &self.kinds
+    }
+
+    pub(super) fn user_type(&self) -> &EntityTypeName {
+        &self.user
+    }
+
+    pub(super) fn user(&self, id: &UserId) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.user.clone(), EntityId::new(id.as_str()))
+    }
+
+    pub(super) fn principal(&self, id: &PrincipalId) -> EntityUid {
+        let of_type = match id {
+            PrincipalId::User(_) => self.user.clone(),
+            PrincipalId::Workload(_) => self.workload.clone(),
+        };
+        EntityUid::from_type_name_and_id(of_type, EntityId::new(id.name()))
+    }
+
+    pub(super) fn scope(&self, id: &crate::scope::ScopeId) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.scope.clone(), EntityId::new(id.as_str()))
+    }
+}
+
+/// Decided exactly as Cedar does: actions and their groups are part of the snapshot.
+fn is_about(policy: &Policy, action: &EntityUid, entities: &Entities) -> bool {
+    match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(named) => named == *action,
+        ActionConstraint::In(groups) => groups
+            .iter()
+            .any(|group| group == action || entities.is_ancestor_of(group, action)),
+    }
+}
+
+impl Head {
+    fn principal_named(&self) -> Option<&EntityUid> {
+        match &self.principal {
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+            PrincipalConstraint::In(uid)
+            | PrincipalConstraint::Eq(uid)
+            | PrincipalConstraint::IsIn(_, uid) => Some(uid),
+        }
+    }
+
+    fn resource_named(&self) -> Option<&EntityUid> {
+        match &self.resource {
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
+            ResourceConstraint::In(uid)
+            | ResourceConstraint::Eq(uid)
+            | ResourceConstraint::IsIn(_, uid) => Some(uid),
+        }
+    }
+
+    /// Whether this head matches, for what people are told. The slice leaves the last word to Cedar.
+    pub(super) fn matches(&self, principal: &Line, resource: &Line) -> bool {
+        let is = |line: &Line, named: &EntityTypeName| {
+            line.0.first().is_some_and(|uid| uid.type_name() == named)
+        };
+        let principal_fits = match &self.principal {
+            PrincipalConstraint::Any => true,
+            PrincipalConstraint::Eq(uid) => principal.own(uid),
+            PrincipalConstraint::In(uid) => principal.0.contains(uid),
+            PrincipalConstraint::Is(named) => is(principal, named),
+            PrincipalConstraint::IsIn(named, uid) => {
+                is(principal, named) && principal.0.contains(uid)
+            }
+        };
+        let resource_fits = match &self.resource {
+            ResourceConstraint::Any => true,
+            ResourceConstraint::Eq(uid) => resource.own(uid),
+            ResourceConstraint::In(uid) => resource.0.contains(uid),
+            ResourceConstraint::Is(named) => is(resource, named),
+            ResourceConstraint::IsIn(named, uid) => is(resource, named) && resource.0.contains(uid),
+        };
+        principal_fits && resource_fits
+    }
+}
+
+impl<'a> Slice<'a> {
+    fn of(policies: &'a Policies, heads: Vec<&'a Head>) -> Slice<'a> {
+        let mut set = PolicySet::new();
+        for head in &heads {
+            let added = policies
+                .set
+                .policy(&head.id)
+                .is_some_and(|policy| set.add(policy.clone()).is_ok());
+            if !added {
+                // Cannot happen: the index was made from this set. Were it to, a forbid might be missing, so ask them all.
+                return Slice {
+                    set: Cow::Borrowed(&policies.set),
+                    heads,
+                };
+            }
+        }
+        Slice {
+            set: Cow::Owned(set),
+            heads,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! People: whose consent counts, and who else could give theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{EntityUid, EvalResult, PrincipalConstraint};
+
+use crate::bundle::policies::{HintOp, HintTarget};
+use crate::case::Case;
+use crate::principal::UserId;
+
+use super::PEOPLE_MAX;
+use super::ask::{Ask, Wish};
+use super::denial::walk;
+use super::index::Line;
+
+/// The consent a case has.
+#[derive(Debug, Default)]
+pub(super) struct Consents {
+    /// Everyone whose approval counts now, with the kinds it may be counted as.
+    pub(super) counting: BTreeMap<UserId, BTreeSet<usize>>,
+    /// Everyone who has approved, whether it counts or not: a person approves once.
+    pub(super) given: BTreeSet<UserId>,
+}
+
+impl Ask<'_> {
+    /// The approvals of a case that count now: bound to this very request, of someone other than the person behind it,
+    /// whom the policy still lets give at least one of the kinds they gave.
+    pub(super) fn consents(&self, case: &Case, wish: Wish<'_>) -> Consents {
+        let mut consents = Consents::default();
+        for approval in case.approvals() {
+            consents.given.insert(approval.approver.clone());
+            if approval.request_digest != case.request_digest() {
+                continue;
+            }
+            let kinds = self.asker.index().kinds();
+            let gave = |kind: &usize| {
+                kinds
+                    .get(*kind)
+                    .is_some_and(|(kind, _)| approval.kinds.contains(kind))
+            };
+            let permitted = self.kinds_of(&approval.approver, wish);
+            let counted: BTreeSet<usize> = permitted.into_iter().filter(gave).collect();
+            if !counted.is_empty() {
+                consents.counting.insert(approval.approver.clone(), counted);
+            }
+        }
+        consents
+    }
+
+    /// As which kinds the policy lets `person` consent; none for a stranger and for the person behind the request.
+    pub(super) fn kinds_of(&self, person: &UserId, wish: Wish<'_>) -> BTreeSet<usize> {
+        if person == self.asker.person || self.asker.bundle.directory().user(person).is_none() {
+            return BTreeSet::new();
+        }
+        let Some(context) = self.consent_context(wish) else {
+            return BTreeSet::new();
+        };
+        let index = self.asker.index();
+        let uid = index.user(person);
+        let line = Line::of(&self.asker.entities, &uid);
+        let permitted = |action: &EntityUid| {
+            let slice = index.slice(self.asker.policies(), action, &line, &self.line);
+            self.request(uid.clone(), action.clone(), context.clone())
+                .is_some_and(|request| self.evaluate(&slice, &request).allowed)
+        };
+        let kinds = index.kinds().iter().enumerate();
+        kinds
+            .filter(|(_, (_, action))| permitted(action))
+            .map(|(kind, _)| kind)
+            .collect()
+    }
+
+    /// The first [`PEOPLE_MAX`] and one more, by name, of those who could give this kind of approval, `except` these.
+    pub(super) fn approvers(
+        &self,
+        kind: usize,
+        wish: Wish<'_>,
+        except: &BTreeSet<UserId>,
+    ) -> Vec<UserId> {
+        let index = self.asker.index();
+        let (Some((_, action)), Some(context)) =
+            (index.kinds().get(kind), self.consent_context(wish))
+        else {
+            return Vec::new();
+        };
+        let slice = index.slice_for_anyone(self.asker.policies(), action, &self.line);
+        // The heads only say whom to ask about; Cedar says who may.
+        let mut named: BTreeSet<&UserId> = BTreeSet::new();
+        for (head, facts) in self.facts(&slice).filter(|(head, _)| !head.forbids) {
+            match (&head.principal, &facts.principal_hint) {
+                (PrincipalConstraint::Eq(uid), _) => named.extend(self.user_named(uid)),
+                (PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid), _) => {
+                    named.extend(self.user_named(uid));
+                    named.extend(index.members(uid));
+                }
+                (PrincipalConstraint::Any | PrincipalConstraint::Is(_), Some(hint)) => {
+                    for uid in self.hinted(&hint.target) {
+                        named.extend(self.user_named(&uid));
+                        if hint.op == HintOp::In {
+                            named.extend(index.members(&uid));
+                        }
+                    }
+                }
+                (PrincipalConstraint::Any | PrincipalConstraint::Is(_), None) => {
+                    named.extend(self.asker.bundle.directory().users.keys());
+                }
+            }
+        }
+        let may = |person: &UserId| {
+            self.request(index.user(person), action.clone(), context.clone())
+                .is_some_and(|request| self.evaluate(&slice, &request).allowed)
+        };
+        named
+            .into_iter()
+            .filter(|person| *person != self.asker.person && !except.contains(person))
+            .filter(|person| may(person))
+            .take(PEOPLE_MAX + 1)
+            .cloned()
+            .collect()
+    }
+
+    /// The entities that a condition of an `approve…` permit compares the approver with; none where its path has no value,
+    /// for then the condition errs or is false.
+    fn hinted(&self, target: &HintTarget) -> Vec<EntityUid> {
+        let path = match target {
+            HintTarget::Entity(uid) => return vec![uid.clone()],
+            HintTarget::Path(path) => path,
+        };
+        let names: Vec<&str> = path.iter().map(String::as_str).collect();
+        let (start, further) = match names.as_slice() {
+            ["resource", further @ ..] => (self.uid.clone(), further),
+            ["context", "requester", further @ ..] => {
+                (self.asker.index().user(self.asker.person), further)
+            }
+            ["context", "workload", further @ ..] => (self.asker.uid.clone(), further),
+            _ => return Vec::new(),
+        };
+        match walk(&self.asker.entities, EvalResult::EntityUid(start), further) {
+            Some(EvalResult::EntityUid(uid)) => vec![uid],
+            Some(EvalResult::Set(uids)) => uids
+                .iter()
+                .filter_map(|uid| match uid {
+                    EvalResult::EntityUid(uid) => Some(uid.clone()),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn user_named(&self, uid: &EntityUid) -> Option<&UserId> {
+        if uid.type_name() != self.asker.index().user_type() {
+            return None;
+        }
+        let id = UserId::new(uid.id().unescaped()).ok()?;
+        let users = &self.asker.bundle.directory().users;
+        users.get_key_value(&id).map(|(id, _)| id)
+    }
+}
