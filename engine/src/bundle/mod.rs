@@ -73,6 +73,7 @@ pub struct Bundle {
     catalog: BTreeMap<ScopeId, Scope>,
     directory: Directory,
     policies: policies::Policies,
+    index: crate::decide::Index,
     warnings: Report,
 }
 
@@ -101,6 +102,7 @@ impl Bundle {
         match policies {
             Some(policies) if !report.has_errors() => Ok(Bundle {
                 digest: files.digest(),
+                index: crate::decide::Index::new(&policies, &directory),
                 catalog,
                 directory,
                 policies,
@@ -146,6 +148,11 @@ impl Bundle {
     /// The checked policies.
     pub(crate) fn policies(&self) -> &policies::Policies {
         &self.policies
+    }
+
+    /// The checked policies by what their heads name.
+    pub(crate) fn index(&self) -> &crate::decide::Index {
+        &self.index
     }
 }
 

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{Context, Entities, Entity, EntityUid, PolicyId, Request, RestrictedExpression};
+use cedar_policy::{Context, Entities, EntityUid, PolicyId, Request, RestrictedExpression};
 
 use crate::approval::Kind;
 use crate::bundle::Bundle;
-use crate::bundle::policies::{Policies, PolicyFacts};
+use crate::bundle::policies::{Policies, PolicyFacts, Types};
 use crate::case::APPROVALS_MAX;
-use crate::principal::{GITHUB_CLAIMS, Principal, PrincipalId, UserId};
+use crate::principal::{Principal, PrincipalId, UserId};
 use crate::scope::{Scope, ScopeId};
 use crate::window::{Moment, Window};
 
@@ -24,20 +24,15 @@ pub(super) struct Asker<'a> {
     pub(super) bundle: &'a Bundle,
     /// The person behind the request: the user, or the workload's owner.
     pub(super) person: &'a UserId,
-    principal: &'a PrincipalId,
+    pub(super) principal: &'a Principal,
     pub(super) uid: EntityUid,
     pub(super) line: Line,
-    /// The bundle's snapshot; for a workload, a copy in which it carries its token's claims.
-    pub(super) entities: Cow<'a, Entities>,
 }
 
 impl<'a> Asker<'a> {
     /// `None` for a stranger, and for a workload whose claims are not those the directory pins.
     pub(super) fn of(bundle: &'a Bundle, principal: &'a Principal) -> Option<Asker<'a>> {
         let directory = bundle.directory();
-        let person = directory.person_behind(&principal.id)?;
-        let index = bundle.index();
-        let uid = index.principal(&principal.id);
         if let PrincipalId::Workload(id) = &principal.id {
             let pinned = &directory.workload(id)?.pinned;
             let kept = |(claim, value)| principal.claims.get(claim) == Some(value);
@@ -45,14 +40,14 @@ impl<'a> Asker<'a> {
                 return None;
             }
         }
-        let entities = with_claims_of(bundle, &[principal])?;
+        let policies = bundle.policies();
+        let uid = policies.types.principal(&principal.id);
         Some(Asker {
             bundle,
-            person,
-            principal: &principal.id,
-            line: Line::of(&entities, &uid),
+            person: directory.person_behind(&principal.id)?,
+            principal,
+            line: Line::of(&policies.entities, &uid),
             uid,
-            entities,
         })
     }
 
@@ -66,7 +61,8 @@ impl<'a> Asker<'a> {
 
     /// Whether some permit's head names this principal and the scope.
     pub(super) fn may_name(&self, scope: &ScopeId) -> bool {
-        let line = Line::of(&self.entities, &self.index().scope(scope));
+        let policies = self.policies();
+        let line = Line::of(&policies.entities, &policies.types.scope(scope));
         self.index().some_permit_names(&self.line, &line)
     }
 
@@ -77,51 +73,32 @@ impl<'a> Asker<'a> {
         opens_at: Moment,
         reason: &'b str,
     ) -> Option<Ask<'b>> {
-        let uid = self.index().scope(scope);
+        let policies = self.policies();
+        let uid = policies.types.scope(scope);
         Some(Ask {
             asker: self,
             scope: self.bundle.scope(scope)?,
-            line: Line::of(&self.entities, &uid),
+            entities: self.entities(scope, [])?,
+            line: Line::of(&policies.entities, &uid),
             uid,
             opening: Opening::at(opens_at, self.bundle)?,
             reason,
             errored: RefCell::default(),
         })
     }
-}
 
-/// The bundle's snapshot, in which the workloads among `principals` carry the claims of their tokens; not copied when
-/// there are none.
-pub(super) fn with_claims_of<'a>(
-    bundle: &'a Bundle,
-    principals: &[&Principal],
-) -> Option<Cow<'a, Entities>> {
-    let snapshot = &bundle.policies().entities;
-    let mut claiming = Vec::new();
-    for principal in principals {
-        if let PrincipalId::Workload(_) = &principal.id {
-            let workload = snapshot.get(&bundle.index().principal(&principal.id))?;
-            claiming.push(with_claims(workload, &principal.claims)?);
-        }
+    /// What policies may look at when `people` act on a request of this asker for `scope`.
+    pub(super) fn entities<'p>(
+        &self,
+        scope: &ScopeId,
+        people: impl IntoIterator<Item = &'p UserId>,
+    ) -> Option<Cow<'a, Entities>> {
+        let directory = self.bundle.directory();
+        let entities = self
+            .policies()
+            .entities_for(directory, self.principal, scope, people);
+        entities.ok()
     }
-    if claiming.is_empty() {
-        return Some(Cow::Borrowed(snapshot));
-    }
-    let entities = snapshot.clone().upsert_entities(claiming, None).ok()?;
-    Some(Cow::Owned(entities))
-}
-
-/// The workload with its token's claims and no others. Claims never overwrite what the directory says, such as the owner.
-fn with_claims(workload: &Entity, claims: &BTreeMap<String, String>) -> Option<Entity> {
-    let (uid, mut attributes, parents) = workload.clone().into_inner();
-    for (claim, _) in GITHUB_CLAIMS {
-        attributes.remove(claim);
-        if let Some(value) = claims.get(claim) {
-            let value = RestrictedExpression::new_string(value.clone());
-            attributes.insert(claim.to_owned(), value);
-        }
-    }
-    Entity::new(uid, attributes, parents).ok()
 }
 
 /// What a policy may know of the moment a window opens, and Cedar cannot compute.
@@ -171,6 +148,8 @@ pub(super) struct Ask<'a> {
     pub(super) scope: &'a Scope,
     pub(super) uid: EntityUid,
     pub(super) line: Line,
+    /// For a workload a few entities of its own, for it carries its token's claims.
+    pub(super) entities: Cow<'a, Entities>,
     opening: Opening,
     reason: &'a str,
     /// Every policy that erred while this was answered: collected on the side, so that no path through the search can
@@ -208,7 +187,7 @@ impl<'a> Ask<'a> {
     /// May it be issued with these approvals?
     pub(super) fn activate(&self, slice: &Slice<'_>, wish: Wish<'_>, counts: &[u32]) -> Answer {
         match self.activation(wish, counts) {
-            Some(request) => self.evaluate(slice, &request),
+            Some(request) => self.evaluate(slice, &self.entities, &request),
             None => Answer::default(),
         }
     }
@@ -277,7 +256,11 @@ impl<'a> Ask<'a> {
     pub(super) fn consent_context(&self, wish: Wish<'_>) -> Option<Context> {
         let duration = seconds(wish.window.duration().as_s().into());
         let window = RestrictedExpression::new_record([("duration".to_owned(), duration)]).ok()?;
-        let whom = about_whom(self.asker.index(), self.asker.person, self.asker.principal);
+        let whom = about_whom(
+            &self.asker.policies().types,
+            self.asker.person,
+            &self.asker.principal.id,
+        );
         let context = whom.chain([("window".to_owned(), window)]);
         Context::from_pairs(context.chain(self.words(wish))).ok()
     }
@@ -293,9 +276,14 @@ impl<'a> Ask<'a> {
         Request::new(principal, action, self.uid.clone(), context, None).ok()
     }
 
-    pub(super) fn evaluate(&self, slice: &Slice<'_>, request: &Request) -> Answer {
+    pub(super) fn evaluate(
+        &self,
+        slice: &Slice<'_>,
+        entities: &Entities,
+        request: &Request,
+    ) -> Answer {
         let facts = &self.asker.policies().facts;
-        let answer = evaluate(facts, &slice.set, &self.asker.entities, request);
+        let answer = evaluate(facts, &slice.set, entities, request);
         self.errored
             .borrow_mut()
             .extend(answer.errored.iter().cloned());
@@ -367,16 +355,16 @@ impl<'a> Ask<'a> {
 
 /// Of whom a request is: the person behind it, and the workload they answer for if it is one's.
 pub(super) fn about_whom(
-    index: &Index,
+    types: &Types,
     person: &UserId,
     principal: &PrincipalId,
 ) -> impl Iterator<Item = (String, RestrictedExpression)> + use<> {
     let entity = RestrictedExpression::new_entity_uid;
-    let requester = ("requester".to_owned(), entity(index.user(person)));
+    let requester = ("requester".to_owned(), entity(types.user(person)));
     let workload = match principal {
         PrincipalId::User(_) => None,
         PrincipalId::Workload(_) => {
-            Some(("workload".to_owned(), entity(index.principal(principal))))
+            Some(("workload".to_owned(), entity(types.principal(principal))))
         }
     };
     std::iter::once(requester).chain(workload)

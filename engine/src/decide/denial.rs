@@ -17,7 +17,7 @@ pub(super) fn why<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>, wish: Wish<'_>) -> Wh
     let Some(request) = ask.activation(wish, &tops) else {
         return Why::Unknown;
     };
-    let answer = ask.evaluate(slice, &request);
+    let answer = ask.evaluate(slice, &ask.entities, &request);
     let evidence = Evidence {
         ask,
         wish,
@@ -81,7 +81,7 @@ impl Evidence<'_> {
         let answer = evaluate(
             &nothing_known,
             &condition.alone,
-            &self.ask.asker.entities,
+            &self.ask.entities,
             self.request,
         );
         answer.errored.is_empty().then_some(answer.allowed)
@@ -110,7 +110,7 @@ impl Evidence<'_> {
             ["context", name, further @ ..] => (self.request.context()?.get(name)?, further),
             _ => return None,
         };
-        walk(&self.ask.asker.entities, start, further).map(|value| value.to_string())
+        walk(&self.ask.entities, start, further).map(|value| value.to_string())
     }
 
     fn of_window(&self, name: &str) -> Option<String> {

@@ -6,26 +6,22 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use cedar_policy::{
-    ActionConstraint, Effect, Entities, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
-    PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, Effect, Entities, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
+    PrincipalConstraint, ResourceConstraint,
 };
 
 use crate::approval::Kind;
 use crate::bundle::directory::Directory;
 use crate::bundle::policies::Policies;
-use crate::principal::{PrincipalId, UserId};
+use crate::principal::UserId;
 
 /// The policies of a bundle by action and head, and the people of each group. Made once, when the bundle is loaded.
 #[derive(Debug)]
 pub(crate) struct Index {
     heads: HashMap<EntityUid, Keyed<Keyed<Vec<Head>>>>,
     members: HashMap<EntityUid, Vec<UserId>>,
-    user: EntityTypeName,
-    workload: EntityTypeName,
-    scope: EntityTypeName,
     activate: EntityUid,
     view: EntityUid,
     kinds: Vec<(Kind, EntityUid)>,
@@ -89,21 +85,17 @@ pub(super) struct Slice<'a> {
 
 impl Index {
     /// Sorts every policy by the actions it can be about, and by its head.
-    pub(crate) fn new(policies: &Policies, directory: &Directory) -> Result<Index, ParseErrors> {
-        let action = EntityTypeName::from_str("Action")?;
-        let named = |id: &str| EntityUid::from_type_name_and_id(action.clone(), EntityId::new(id));
+    pub(crate) fn new(policies: &Policies, directory: &Directory) -> Index {
+        let types = &policies.types;
         let mut index = Index {
             heads: HashMap::new(),
             members: HashMap::new(),
-            user: EntityTypeName::from_str("User")?,
-            workload: EntityTypeName::from_str("Workload")?,
-            scope: EntityTypeName::from_str("Scope")?,
-            activate: named("activate"),
-            view: named("view"),
+            activate: types.action("activate"),
+            view: types.action("view"),
             kinds: policies
                 .kinds
                 .iter()
-                .map(|kind| (kind.clone(), named(&kind.action())))
+                .map(|kind| (kind.clone(), types.action(&kind.action())))
                 .collect(),
         };
         let actions: Vec<EntityUid> = [&index.activate, &index.view]
@@ -119,13 +111,13 @@ impl Index {
             }
         }
         for user in directory.users.keys() {
-            let uid = index.user(user);
+            let uid = types.user(user);
             for group in policies.entities.ancestors(&uid).into_iter().flatten() {
                 let members = index.members.entry(group.clone()).or_default();
                 members.push(user.clone());
             }
         }
-        Ok(index)
+        index
     }
 
     fn add(&mut self, action: &EntityUid, policy: &Policy) {
@@ -195,26 +187,6 @@ impl Index {
     /// The approval kinds, each with the action that gives it.
     pub(super) fn kinds(&self) -> &[(Kind, EntityUid)] {
         &self.kinds
-    }
-
-    pub(super) fn user_type(&self) -> &EntityTypeName {
-        &self.user
-    }
-
-    pub(super) fn user(&self, id: &UserId) -> EntityUid {
-        EntityUid::from_type_name_and_id(self.user.clone(), EntityId::new(id.as_str()))
-    }
-
-    pub(super) fn principal(&self, id: &PrincipalId) -> EntityUid {
-        let of_type = match id {
-            PrincipalId::User(_) => self.user.clone(),
-            PrincipalId::Workload(_) => self.workload.clone(),
-        };
-        EntityUid::from_type_name_and_id(of_type, EntityId::new(id.name()))
-    }
-
-    pub(super) fn scope(&self, id: &crate::scope::ScopeId) -> EntityUid {
-        EntityUid::from_type_name_and_id(self.scope.clone(), EntityId::new(id.as_str()))
     }
 }
 

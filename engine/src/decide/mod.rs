@@ -18,6 +18,9 @@ mod people;
 mod view;
 mod ways;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use crate::approval::Kind;

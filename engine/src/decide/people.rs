@@ -52,16 +52,18 @@ impl Ask<'_> {
         if person == self.asker.person || self.asker.bundle.directory().user(person).is_none() {
             return BTreeSet::new();
         }
-        let Some(context) = self.consent_context(wish) else {
+        let entities = self.asker.entities(&self.scope.id, [person]);
+        let (Some(context), Some(entities)) = (self.consent_context(wish), entities) else {
             return BTreeSet::new();
         };
         let index = self.asker.index();
-        let uid = index.user(person);
-        let line = Line::of(&self.asker.entities, &uid);
+        let policies = self.asker.policies();
+        let uid = policies.types.user(person);
+        let line = Line::of(&policies.entities, &uid);
         let permitted = |action: &EntityUid| {
-            let slice = index.slice(self.asker.policies(), action, &line, &self.line);
+            let slice = index.slice(policies, action, &line, &self.line);
             self.request(uid.clone(), action.clone(), context.clone())
-                .is_some_and(|request| self.evaluate(&slice, &request).allowed)
+                .is_some_and(|request| self.evaluate(&slice, &entities, &request).allowed)
         };
         let kinds = index.kinds().iter().enumerate();
         kinds
@@ -106,13 +108,17 @@ impl Ask<'_> {
                 }
             }
         }
+        named.retain(|person| *person != self.asker.person && !except.contains(*person));
+        let Some(entities) = self.asker.entities(&self.scope.id, named.iter().copied()) else {
+            return Vec::new();
+        };
+        let types = &self.asker.policies().types;
         let may = |person: &UserId| {
-            self.request(index.user(person), action.clone(), context.clone())
-                .is_some_and(|request| self.evaluate(&slice, &request).allowed)
+            self.request(types.user(person), action.clone(), context.clone())
+                .is_some_and(|request| self.evaluate(&slice, &entities, &request).allowed)
         };
         named
             .into_iter()
-            .filter(|person| *person != self.asker.person && !except.contains(person))
             .filter(|person| may(person))
             .take(PEOPLE_MAX + 1)
             .cloned()
@@ -130,12 +136,12 @@ impl Ask<'_> {
         let (start, further) = match names.as_slice() {
             ["resource", further @ ..] => (self.uid.clone(), further),
             ["context", "requester", further @ ..] => {
-                (self.asker.index().user(self.asker.person), further)
+                (self.asker.policies().types.user(self.asker.person), further)
             }
             ["context", "workload", further @ ..] => (self.asker.uid.clone(), further),
             _ => return Vec::new(),
         };
-        match walk(&self.asker.entities, EvalResult::EntityUid(start), further) {
+        match walk(&self.entities, EvalResult::EntityUid(start), further) {
             Some(EvalResult::EntityUid(uid)) => vec![uid],
             Some(EvalResult::Set(uids)) => uids
                 .iter()
@@ -149,11 +155,9 @@ impl Ask<'_> {
     }
 
     fn user_named(&self, uid: &EntityUid) -> Option<&UserId> {
-        if uid.type_name() != self.asker.index().user_type() {
-            return None;
-        }
         let id = UserId::new(uid.id().unescaped()).ok()?;
         let users = &self.asker.bundle.directory().users;
-        users.get_key_value(&id).map(|(id, _)| id)
+        let (id, _) = users.get_key_value(&id)?;
+        (self.asker.policies().types.user(id) == *uid).then_some(id)
     }
 }

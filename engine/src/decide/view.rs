@@ -6,7 +6,7 @@ use crate::bundle::Bundle;
 use crate::principal::{Principal, PrincipalId};
 use crate::request::Request;
 
-use super::ask::{about_whom, with_claims_of};
+use super::ask::about_whom;
 use super::evaluate::evaluate;
 use super::index::Line;
 
@@ -24,14 +24,21 @@ pub(super) fn names(bundle: &Bundle, viewer: &Principal, request: &Request) -> O
         (None, PrincipalId::Workload(_)) => return None,
     };
     let (index, policies) = (bundle.index(), bundle.policies());
-    let entities = with_claims_of(bundle, &[viewer, &request.principal])?;
-    let (principal, resource) = (index.principal(&viewer.id), index.scope(&request.scope));
-    let (of_viewer, of_scope) = (
-        Line::of(&entities, &principal),
-        Line::of(&entities, &resource),
-    );
+    // Claims are those of the workload that looks, or else of the one that is looked at.
+    let (claiming, people) = match &viewer.id {
+        PrincipalId::User(user) => (&request.principal, [user, person]),
+        PrincipalId::Workload(_) => (viewer, [person, person]),
+    };
+    let entities = policies
+        .entities_for(bundle.directory(), claiming, &request.scope, people)
+        .ok()?;
+    let principal = policies.types.principal(&viewer.id);
+    let resource = policies.types.scope(&request.scope);
+    let of_viewer = Line::of(&policies.entities, &principal);
+    let of_scope = Line::of(&policies.entities, &resource);
     let slice = index.slice(policies, index.view(), &of_viewer, &of_scope);
-    let context = Context::from_pairs(about_whom(index, person, &request.principal.id)).ok()?;
+    let whom = about_whom(&policies.types, person, &request.principal.id);
+    let context = Context::from_pairs(whom).ok()?;
     let question = Question::new(principal, index.view().clone(), resource, context, None).ok()?;
     Some(evaluate(&policies.facts, &slice.set, &entities, &question).allowed)
 }

@@ -63,7 +63,8 @@ fn minimal_counts(tops: &[u32], mut allowed: impl FnMut(&[u32]) -> bool) -> Vec<
     let mut level: BTreeSet<Counts> = BTreeSet::from([vec![0; tops.len()]]);
     while !level.is_empty() {
         let mut short = Vec::new();
-        for counts in level {
+        // Kinds in their own order: the first kind's count comes first.
+        for counts in level.into_iter().rev() {
             if minimal.iter().any(|less| covers(&counts, less)) {
                 continue;
             }
