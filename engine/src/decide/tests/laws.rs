@@ -42,9 +42,9 @@ fn stories() -> impl Strategy<Value = Story> {
     let consents = prop::collection::vec(
         (
             0..PEOPLE.len(),
-            prop::collection::vec(0..CONSENTS.len(), 1..3),
+            prop::collection::vec(0..CONSENTS.len(), 1..5),
         ),
-        0..4,
+        0..6,
     );
     (
         0..=PEOPLE.len(),
@@ -96,7 +96,7 @@ impl Story {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 128,
+        cases: 256,
         failure_persistence: None,
         ..ProptestConfig::default()
     }

@@ -34,97 +34,97 @@ fn the_shipped_bundle_answers_as_it_says() {
         (
             wanted(human("sam"), "prod-db-read", "2h").ticket("INC-42"),
             NOW,
-            "needs owner=1 () security=1 (kim zoe) NOBODY CAN",
+            "needs manager=1 (pat) or owner=1 (lee pat)",
         ),
         (
             wanted(human("mia"), "prod-db-read", "45m"),
             NOW,
-            "needs manager=1 (pat) or owner=1 (lee pat)",
+            "needs manager=1 (pat)",
         ),
         (
             wanted(human("mia"), "prod-db-read", "6h"),
             NOW,
-            "needs manager=1 (pat)",
+            "denied unmet proddb.read.engineer proddb.read.engineer.long; nearest 6h with ticket needs owner=1 (lee pat)",
         ),
         (
             wanted(human("mia"), "prod-db-read", "10h"),
             NOW,
-            "denied unmet proddb.read.engineer proddb.read.engineer.long; nearest 6h with ticket needs owner=1 (lee pat)",
+            "denied unmet proddb.read.engineer proddb.read.engineer.long; nearest 4h needs manager=1 (pat)",
         ),
         (
             wanted(human("mia"), "prod-db-read", "10h").ticket("INC-42"),
             NOW,
-            "denied forbidden by guard.freeze.2026-12; nearest 47m needs owner=1 (pat) security=1 (kim zoe)",
+            "denied unmet proddb.read.engineer proddb.read.engineer.long; nearest 8h needs owner=1 (lee pat)",
         ),
         (
             wanted(human("pat"), "prod-db-read", "1h"),
             NOW,
-            "denied unmet proddb.read.engineer proddb.read.engineer.long; nearest 4h needs manager=1 (pat)",
+            "needs manager=1 () NOBODY CAN",
         ),
         (
             wanted(human("dana"), "prod-db-read", "2h"),
             NOW,
-            "denied unmet proddb.read.engineer proddb.read.engineer.long; nearest 8h needs owner=1 (lee pat)",
+            "denied forbidden by guard.contractors.short; nearest 30m needs manager=1 (pat)",
         ),
         (
             wanted(human("dana"), "prod-db-read", "30m"),
             NOW,
-            "needs manager=1 () NOBODY CAN",
+            "needs manager=1 (pat)",
         ),
         (
             wanted(human("mia"), "staging-admin", "4h"),
             NOW,
-            "denied forbidden by guard.contractors.short; nearest 30m needs manager=1 (pat)",
+            "needs owner=1 (lee pat)",
         ),
         (
             wanted(human("lee"), "staging-admin", "4h"),
             NOW,
-            "needs manager=1 (pat)",
+            "needs owner=1 (pat)",
         ),
         (
             wanted(human("mia"), "prod-admin", "1h"),
             NOW,
-            "needs owner=1 (lee pat)",
+            "denied unmet prod.admin; nearest 1h with ticket needs owner=1 (pat) security=1 (kim zoe)",
         ),
         (
             wanted(human("mia"), "prod-admin", "1h").ticket("INC-42"),
             NOW,
-            "denied forbidden by guard.freeze.2026-12",
+            "needs owner=1 (pat) security=1 (kim zoe)",
         ),
         (
             wanted(human("pat"), "prod-admin", "1h").ticket("INC-42"),
             NOW,
-            "needs manager=1 (pat)",
+            "needs owner=1 () security=1 (kim zoe) NOBODY CAN",
         ),
         (
             wanted(human("mia"), "prod-admin", "1h").ticket("INC-42"),
             "2026-12-23T23:13:00Z",
-            "denied no policy",
+            "denied forbidden by guard.freeze.2026-12; nearest 47m needs owner=1 (pat) security=1 (kim zoe)",
         ),
         (
             wanted(ci("main"), "payments-deploy", "20m"),
             "2026-12-25T09:00:00Z",
-            "denied unknown",
+            "denied forbidden by guard.freeze.2026-12",
         ),
         (
             wanted(human("mia"), "prod-db-read", "4h"),
             before_the_freeze,
-            "denied unknown",
+            "needs manager=1 (pat)",
         ),
         (
             wanted(human("audrey"), "prod-db-read", "1h"),
             NOW,
-            "needs owner=1 (pat)",
+            "denied no policy",
         ),
         (
             wanted(human("nobody"), "prod-db-read", "1h"),
             NOW,
-            "denied unmet prod.admin; nearest 1h with ticket needs owner=1 (pat) security=1 (kim zoe)",
+            "denied unknown",
         ),
         (
             wanted(human("mia"), "no-such-scope", "1h"),
             NOW,
-            "needs owner=1 (pat) security=1 (kim zoe)",
+            "denied unknown",
         ),
     ];
     let bundle = shipped();
@@ -148,12 +148,28 @@ fn the_shipped_bundle_answers_as_it_says() {
 fn each_principal_is_offered_what_a_permit_names() {
     let bundle = shipped();
     let rows = [
-        (ci("main"), NOW, ""),
-        (ci("feature"), NOW, ""),
-        (human("mia"), NOW, ""),
-        (human("sam"), NOW, ""),
-        (human("dana"), NOW, ""),
-        (human("mia"), "2026-12-23T23:13:00Z", ""),
+        (ci("main"), NOW, "payments-deploy: 20m | -"),
+        (ci("feature"), NOW, "payments-deploy: - | -"),
+        (
+            human("mia"),
+            NOW,
+            "prod-admin: - | 1h needs owner=1 (pat) security=1 (kim zoe); prod-db-read: 4h needs manager=1 (pat) | 8h needs owner=1 (lee pat); staging-admin: 4h needs owner=1 (lee pat) | -",
+        ),
+        (
+            human("sam"),
+            NOW,
+            "prod-admin: - | 1h needs owner=1 (pat) security=1 (kim zoe); prod-db-read: 4h needs manager=1 (pat) | 8h needs owner=1 (lee pat); staging-admin: 4h needs owner=1 (lee pat) | -",
+        ),
+        (
+            human("dana"),
+            NOW,
+            "prod-admin: - | 30m needs owner=1 (pat) security=1 (kim zoe); prod-db-read: 30m needs manager=1 (pat) | 30m needs manager=1 (pat) or owner=1 (lee pat); staging-admin: 30m needs owner=1 (lee pat) | -",
+        ),
+        (
+            human("mia"),
+            "2026-12-23T23:13:00Z",
+            "prod-admin: - | 47m needs owner=1 (pat) security=1 (kim zoe); prod-db-read: 4h needs manager=1 (pat) | 8h needs owner=1 (lee pat); staging-admin: 4h needs owner=1 (lee pat) | -",
+        ),
         (human("audrey"), NOW, ""),
         (human("nobody"), NOW, ""),
     ];

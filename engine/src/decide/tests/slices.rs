@@ -36,8 +36,8 @@ const ACTIONS: [&str; 4] = [
 
 /// Conditions for `activate`; the last one overflows for whoever has a level of two.
 const OF_ACTIVATE: [&str; 6] = [
-    "true",
-    "true",
+    "",
+    "",
     "context.approvals.owner >= 1",
     "context.window.duration <= duration(\"1h\")",
     "context has ticket",
@@ -45,7 +45,7 @@ const OF_ACTIVATE: [&str; 6] = [
 ];
 
 const OF_APPROVE: [&str; 4] = [
-    "true",
+    "",
     "context.requester == principal",
     "principal in resource.owners",
     "principal.level * 9223372036854775807 <= 9223372036854775807",
@@ -60,7 +60,6 @@ fn pick<'a>(list: &[&'a str], choice: usize) -> &'a str {
 
 fn policy(number: usize, choice: &Choice) -> String {
     let (forbids, principal, action, resource, condition) = *choice;
-    let effect = if forbids { "forbid" } else { "permit" };
     let action = pick(&ACTIONS, action);
     let activates = action.contains("activate");
     let mut principal = pick(&PRINCIPALS, principal);
@@ -71,16 +70,24 @@ fn policy(number: usize, choice: &Choice) -> String {
     if principal == "principal is Workload" {
         // What no workload can be or do is not valid.
         if activates && condition.contains("is User") {
-            condition = "true";
+            condition = "";
         }
         if !activates {
             principal = "principal == User::\"zoe\"";
         }
     }
     let resource = pick(&RESOURCES, resource);
-    format!(
-        "@id(\"p{number}\")\n{effect} ({principal}, {action}, {resource}) when {{ {condition} }};\n"
-    )
+    // A forbid takes away `unless` what a permit would ask for: the bundle check refuses the contrary.
+    let (effect, when) = if forbids {
+        ("forbid", "unless")
+    } else {
+        ("permit", "when")
+    };
+    let condition = match condition {
+        "" => String::new(),
+        condition => format!(" {when} {{ {condition} }}"),
+    };
+    format!("@id(\"p{number}\")\n{effect} ({principal}, {action}, {resource}){condition};\n")
 }
 
 /// The shipped directory and catalog, everyone with a level.
