@@ -125,8 +125,7 @@ impl IssuerConfig {
             return Err(refuse("audience", problem));
         }
         if self.audience == "sts.amazonaws.com" {
-            let problem =
-                "`sts.amazonaws.com` is AWS's own: a token for it would be good there too; use this broker's address";
+            let problem = "`sts.amazonaws.com` is AWS's own: a token for it would be good there too; use this broker's address";
             return Err(refuse("audience", problem.to_owned()));
         }
         if self.audience == self.issuer {
@@ -148,13 +147,17 @@ impl IssuerConfig {
                 return Err(refuse("jwks_uri", problem));
             }
         }
-        self.check_claims().map_err(|(field, problem)| refuse(field, problem))
+        self.check_claims()
+            .map_err(|(field, problem)| refuse(field, problem))
     }
 
     fn check_claims(&self) -> Result<(), (&'static str, String)> {
         let stable = &self.stable_id_claim;
         if !is_canonical(stable) || OWN_RULE_CLAIMS.contains(&stable.as_str()) {
-            return Err(("stable_id_claim", format!("`{stable}` is not a claim that tells who it is; use `sub`")));
+            return Err((
+                "stable_id_claim",
+                format!("`{stable}` is not a claim that tells who it is; use `sub`"),
+            ));
         }
         if UNSTABLE_CLAIMS.contains(&stable.as_str()) {
             let problem = format!("`{stable}` can pass from one person to another; use `sub`");
@@ -166,7 +169,8 @@ impl IssuerConfig {
         }
         for (claim, value) in &self.required_claims {
             if !is_canonical(claim) || OWN_RULE_CLAIMS.contains(&claim.as_str()) {
-                let problem = format!("`{claim}` is not a claim to require; it has a rule of its own");
+                let problem =
+                    format!("`{claim}` is not a claim to require; it has a rule of its own");
                 return Err(("required_claims", problem));
             }
             if !is_canonical(value) {

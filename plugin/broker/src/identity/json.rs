@@ -167,11 +167,17 @@ mod tests {
         let cases: Vec<(Vec<u8>, JsonError)> = vec![
             (deep(9).into_bytes(), JsonError::TooDeep),
             (deep(100_000).into_bytes(), JsonError::TooDeep),
-            (format!("{{\"a\":{}1{}}}", "[".repeat(8), "]".repeat(8)).into_bytes(), JsonError::TooDeep),
+            (
+                format!("{{\"a\":{}1{}}}", "[".repeat(8), "]".repeat(8)).into_bytes(),
+                JsonError::TooDeep,
+            ),
             (br#"{"a":1,"a":1}"#.to_vec(), JsonError::DoubledKey),
             (br#"{"a":1,"\u0061":2}"#.to_vec(), JsonError::DoubledKey),
             (br#"{"b":[{"a":1,"a":2}]}"#.to_vec(), JsonError::DoubledKey),
-            (br#"{"b":{"c":{"a":1,"a":2}}}"#.to_vec(), JsonError::DoubledKey),
+            (
+                br#"{"b":{"c":{"a":1,"a":2}}}"#.to_vec(),
+                JsonError::DoubledKey,
+            ),
             (b"".to_vec(), JsonError::NotAnObject),
             (b"[]".to_vec(), JsonError::NotAnObject),
             (b"\"x\"".to_vec(), JsonError::NotAnObject),
@@ -191,7 +197,10 @@ mod tests {
                 read_object(&text),
                 Err(fault),
                 "{}",
-                String::from_utf8_lossy(&text).chars().take(60).collect::<String>()
+                String::from_utf8_lossy(&text)
+                    .chars()
+                    .take(60)
+                    .collect::<String>()
             );
         }
     }

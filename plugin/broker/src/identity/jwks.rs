@@ -108,7 +108,11 @@ impl Jwks {
     }
 
     /// The key of an id, fetched if need be. `now` is the broker's time, which never goes back.
-    pub(super) async fn find(self: &Arc<Jwks>, key_id: &str, now: Moment) -> Result<Arc<Key>, Refusal> {
+    pub(super) async fn find(
+        self: &Arc<Jwks>,
+        key_id: &str,
+        now: Moment,
+    ) -> Result<Arc<Key>, Refusal> {
         if let Some(key) = self.fresh(key_id, now) {
             return Ok(key);
         }
@@ -132,7 +136,9 @@ impl Jwks {
     }
 
     fn fresh(&self, key_id: &str, now: Moment) -> Option<Arc<Key>> {
-        self.held_within(KEYS_FRESH_MAX_S, now)?.get(key_id).cloned()
+        self.held_within(KEYS_FRESH_MAX_S, now)?
+            .get(key_id)
+            .cloned()
     }
 
     fn held_within(&self, age_max_s: u32, now: Moment) -> Option<Arc<KeySet>> {
@@ -189,8 +195,9 @@ impl Jwks {
             .get(document, &[])
             .await
             .map_err(|error| error.to_string())?;
-        let document = json::read_object(&body)
-            .map_err(|_| "the discovery document is not JSON, has a key twice or is nested too deep")?;
+        let document = json::read_object(&body).map_err(
+            |_| "the discovery document is not JSON, has a key twice or is nested too deep",
+        )?;
         if document.get("issuer") != Some(&Json::Text(self.issuer.clone())) {
             return Err("the discovery document is another issuer's".to_owned());
         }

@@ -96,7 +96,10 @@ impl KeySet {
 /// The key of an entry, if it is one for checking signatures in one of our ways.
 fn usable(entry: &Object) -> Option<(String, Key)> {
     let id = text(entry, "kid").filter(|id| (1..=KEY_ID_BYTES_MAX).contains(&id.len()))?;
-    if entry.get("use").is_some_and(|r#use| *r#use != Json::Text("sig".to_owned())) {
+    if entry
+        .get("use")
+        .is_some_and(|r#use| *r#use != Json::Text("sig".to_owned()))
+    {
         return None;
     }
     if let Some(operations) = entry.get("key_ops") {

@@ -81,9 +81,9 @@ impl Verifier {
         let mut by_address: BTreeMap<String, Issuer> = BTreeMap::new();
         for config in issuers {
             config.check()?;
-            let taken = by_address
-                .values()
-                .find(|other| other.config.name == config.name || other.config.issuer == config.issuer);
+            let taken = by_address.values().find(|other| {
+                other.config.name == config.name || other.config.issuer == config.issuer
+            });
             if let Some(other) = taken {
                 return Err(IssuerError {
                     field: if other.config.name == config.name {
@@ -91,7 +91,8 @@ impl Verifier {
                     } else {
                         "issuer"
                     },
-                    problem: "there is another issuer with this; each is configured once".to_owned(),
+                    problem: "there is another issuer with this; each is configured once"
+                        .to_owned(),
                     issuer: config.name,
                 });
             }
@@ -102,8 +103,9 @@ impl Verifier {
             return Err(IssuerError {
                 issuer: String::new(),
                 field: "issuer",
-                problem: "there is none, so nobody could prove who they are; configure at least one"
-                    .to_owned(),
+                problem:
+                    "there is none, so nobody could prove who they are; configure at least one"
+                        .to_owned(),
             });
         }
         Ok(Verifier {

@@ -81,7 +81,9 @@ impl<'a> Unverified<'a> {
     /// Whether this issuer would have made such a token, and for us.
     pub(super) fn check_made_for(&self, config: &IssuerConfig) -> Result<(), Refusal> {
         if !config.algorithms.contains(&self.algorithm) {
-            return Err(Refusal::Untrusted("an algorithm the issuer does not sign with"));
+            return Err(Refusal::Untrusted(
+                "an algorithm the issuer does not sign with",
+            ));
         }
         let ours = |value: &Json| matches!(value, Json::Text(text) if *text == config.audience);
         match self.claims.get("aud") {
@@ -94,13 +96,13 @@ impl<'a> Unverified<'a> {
             },
             Some(Json::Text(_)) => return Err(Refusal::Untrusted("another audience")),
             Some(
-                Json::Null
-                | Json::Bool(_)
-                | Json::Integer(_)
-                | Json::OtherNumber
-                | Json::Object(_),
+                Json::Null | Json::Bool(_) | Json::Integer(_) | Json::OtherNumber | Json::Object(_),
             ) => return Err(Refusal::Malformed("an audience that is not a text")),
             None => return Err(Refusal::Untrusted("no audience")),
+        }
+        // Not what anybody is known by here (see `oidc` and `github`), but a token without it is no OpenID Connect token.
+        if !matches!(self.claims.get("sub"), Some(Json::Text(text)) if !text.is_empty()) {
+            return Err(Refusal::Malformed("no subject"));
         }
         for (claim, value) in &config.required_claims {
             if required_text(&self.claims, claim) != Ok(value.as_str()) {
@@ -123,11 +125,15 @@ impl<'a> Unverified<'a> {
 }
 
 impl Claims {
+    /// Claims nobody signed, to try millions of spellings without a signature each. For tests.
+    #[cfg(test)]
+    pub(super) fn for_test(text: &str) -> Claims {
+        Claims(json::read_object(text.as_bytes()).unwrap_or_default())
+    }
+
     /// Whether the token is usable now; returns when it ends.
     pub(super) fn check_time(&self, kind: IssuerKind, now: Moment) -> Result<Moment, Refusal> {
-        let expires = self
-            .second("exp")?
-            .ok_or(Refusal::Malformed("no expiry"))?;
+        let expires = self.second("exp")?.ok_or(Refusal::Malformed("no expiry"))?;
         let issued = self
             .second("iat")?
             .ok_or(Refusal::Malformed("no time of issue"))?;
@@ -174,14 +180,19 @@ impl Claims {
             Some(Json::Integer(second)) if (0..=NUMERIC_DATE_MAX).contains(second) => {
                 Ok(Some(*second))
             }
-            Some(_) => Err(Refusal::Malformed("a time that is not whole seconds since 1970")),
+            Some(_) => Err(Refusal::Malformed(
+                "a time that is not whole seconds since 1970",
+            )),
         }
     }
 }
 
 /// What the signature would be by, if the header is one we take.
 fn check_header(header: &Object) -> Result<(Algorithm, String), Refusal> {
-    if HEADER_REFUSED.iter().any(|field| header.contains_key(*field)) {
+    if HEADER_REFUSED
+        .iter()
+        .any(|field| header.contains_key(*field))
+    {
         return Err(Refusal::Malformed("a header field we do not take"));
     }
     match header.get("typ") {
