@@ -2,7 +2,10 @@
 //!
 //! What a client needs and nothing else: this crate links neither Cedar nor the AWS SDK.
 
+pub mod address;
+pub mod ambient;
 pub mod client;
+pub mod fetch;
 pub mod problem;
 
 /// The generated types and services of `writ.v1`.
