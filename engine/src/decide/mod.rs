@@ -205,7 +205,25 @@ pub fn may_view(
             return true;
         }
     }
-    view::names(bundle, viewer, request).unwrap_or(false)
+    view::names(bundle, viewer, &request.principal, &request.scope).unwrap_or(false)
+}
+
+/// Whether `viewer` may see that `requester` asked for `scope` in vain: the requester, the person behind, and whoever the
+/// policy's `view` action names. There is no request, so nobody could have approved it.
+pub fn may_view_refusal(
+    bundle: &Bundle,
+    viewer: &Principal,
+    requester: &Principal,
+    scope: &ScopeId,
+) -> bool {
+    let directory = bundle.directory();
+    if directory.person_behind(&viewer.id).is_none() {
+        return false;
+    }
+    let behind = directory.person_behind(&requester.id);
+    viewer.id == requester.id
+        || matches!(&viewer.id, PrincipalId::User(user) if behind == Some(user))
+        || view::names(bundle, viewer, requester, scope).unwrap_or(false)
 }
 
 /// What `principal` may ask for now: every scope that some permit's head gives them, by name. What is not listed does not

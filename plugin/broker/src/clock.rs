@@ -93,6 +93,12 @@ impl Clock {
         }
     }
 
+    /// Raises the mark to `moment`: the last one that a journal, opened after this clock was made, holds.
+    pub fn not_before(&self, moment: Moment) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.mark = seen.mark.max(moment);
+    }
+
     /// The broker's time: never earlier than any moment it gave before. For showing, recording and ending things; before
     /// anything is issued or approved, ask [`Clock::trusted`].
     pub fn now(&self) -> Moment {

@@ -3,7 +3,10 @@
 //! The worlds are kept apart: `wire` only knows both protobuf and engine types, `issuer` only has the AWS SDK, `clock` only
 //! asks what time it is.
 
+pub mod bundle;
 pub mod clock;
 pub mod desk;
 pub mod identity;
+pub mod issuer;
 pub mod journal;
+pub mod limits;

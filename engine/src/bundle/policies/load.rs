@@ -156,7 +156,6 @@ fn check(
         .cloned()
         .collect();
     Some(Policies {
-        schema: vocabulary.schema,
         set,
         entities,
         actions,

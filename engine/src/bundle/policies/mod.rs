@@ -20,7 +20,7 @@ mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, Schema};
+use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet};
 
 use crate::approval::Kind;
 use crate::decide::PolicyRef;
@@ -36,8 +36,6 @@ pub const SCHEMA_FILE: &str = "schema.cedarschema";
 /// Checked policies, and what the decision needs to know of them.
 #[derive(Debug)]
 pub(crate) struct Policies {
-    /// The schema everything was validated against.
-    pub(crate) schema: Schema,
     /// Every policy, named by its `@id`.
     pub(crate) set: PolicySet,
     /// One immutable snapshot: users, groups, systems, scopes, workloads (claims empty), and the actions.

@@ -1,7 +1,194 @@
 //! The desk: where every call is authorised, decided, recorded and carried out.
 //!
-//! It knows engine types only; `wire` turns what it answers into protobuf.
+//! It knows engine types only; `wire` turns what it answers into protobuf. Each command takes its case's lock, reads the
+//! case as the journal's last commit left it, asks the clock once, and decides afresh under the bundle in force.
 
+mod approving;
+mod cases;
+mod ending;
+mod issuing;
+mod locks;
+mod reading;
+mod requesting;
 pub mod view;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::rand;
+use writ_engine::digest::SaltedText;
+use writ_engine::event::{Event, Fact};
+use writ_engine::{Bundle, Moment, PrincipalId, RequestId};
+
+use crate::bundle::BundleSlot;
+use crate::clock::Clock;
+use crate::issuer::Issuer;
+use crate::journal::{AppendError, Entry, Journal, OpenError, SigningKey};
+use cases::Cases;
+pub use issuing::{ATTEMPTS_MAX, BACKOFF_MS};
+use locks::Locks;
+pub use reading::{Follow, SCAN_MAX, SHORT_ID_MIN};
 pub use view::{CaseView, Filter, IssuedSession, Page, Refused, Wish};
+
+/// Open requests one principal may have: more than anyone can use at once, few enough that nobody can bury the approvers.
+pub const OPEN_REQUESTS_MAX: usize = 20;
+
+/// Everything a call needs.
+pub struct Desk {
+    journal: Journal,
+    cases: Arc<Cases>,
+    bundle: Arc<BundleSlot>,
+    clock: Clock,
+    issuer: Issuer,
+    // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
+    cases_locked: Locks<RequestId>,
+    principals_locked: Locks<PrincipalId>,
+}
+
+impl Desk {
+    /// Opens the journal at `path`, rebuilds the state from it, and closes what a crash left open: a session that was
+    /// intended and has no outcome may exist, and is recorded as unknown.
+    pub async fn open(
+        path: &Path,
+        key: SigningKey,
+        origin: &str,
+        bundle: Arc<BundleSlot>,
+        commit: Option<String>,
+        clock: Clock,
+        issuer: Issuer,
+    ) -> Result<Arc<Desk>, DeskError> {
+        let cases = Arc::new(Cases::default());
+        let committed = Arc::clone(&cases);
+        let (journal, replayed) = Journal::open(
+            path,
+            key,
+            origin,
+            None,
+            |stored| cases.replay(stored),
+            Box::new(move |stored| committed.apply(stored)),
+        )?;
+        if let Some(latest) = replayed.latest_at {
+            clock.not_before(latest);
+        }
+        let desk = Desk {
+            journal,
+            cases,
+            bundle,
+            clock,
+            issuer,
+            cases_locked: Locks::new(),
+            principals_locked: Locks::new(),
+        };
+        desk.close_what_a_crash_left_open().await?;
+        desk.record_bundle(commit).await?;
+        Ok(Arc::new(desk))
+    }
+
+    async fn close_what_a_crash_left_open(&self) -> Result<(), AppendError> {
+        let now = self.clock.now();
+        let open: Vec<Fact> = {
+            let cases = self.cases.read();
+            cases
+                .all()
+                .flat_map(|row| issuing::without_outcome(&row.case))
+                .collect()
+        };
+        if open.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            sessions = open.len(),
+            "sessions were intended and have no outcome; they count as given"
+        );
+        for fact in open {
+            self.append(now, fact, Vec::new(), ()).await?;
+        }
+        Ok(())
+    }
+
+    /// Records which bundle is in force from now.
+    pub async fn record_bundle(&self, commit: Option<String>) -> Result<(), AppendError> {
+        let bundle = self.bundle().digest();
+        self.append(
+            self.clock.now(),
+            Fact::BundleLoaded { bundle, commit },
+            Vec::new(),
+            (),
+        )
+        .await
+    }
+
+    /// The bundle in force.
+    pub fn bundle(&self) -> Arc<Bundle> {
+        self.bundle.current()
+    }
+
+    /// The moment, by the broker's one clock.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Signs what is not yet signed and closes the journal. Later appends fail.
+    pub async fn close(&self) {
+        self.journal.close().await;
+    }
+
+    // The moment for a step that may lead to access; refused while the clock is behind what is on record.
+    fn trusted_now(&self) -> Result<Moment, Refused> {
+        if !self.cases.read().is_sound() {
+            return Err(Refused::Journal);
+        }
+        self.clock.trusted().map_err(|_| Refused::ClockBehind)
+    }
+
+    // Durable, and in the state, when it returns. After a failure the entry may still land, so the journal keeps `turn`
+    // until it knows: the next step of the case is never decided on a state that is about to change.
+    async fn append(
+        &self,
+        at: Moment,
+        fact: Fact,
+        texts: Vec<SaltedText>,
+        turn: impl Send + 'static,
+    ) -> Result<(), AppendError> {
+        let entry = Entry {
+            event: Event { at, fact },
+            texts,
+        };
+        self.journal
+            .append_holding(vec![entry], turn)
+            .await
+            .map(|_| ())
+    }
+}
+
+/// Random bytes for an id or a salt; a generator that fails means nothing is recorded.
+fn random<const N: usize>() -> Result<[u8; N], Refused> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| Refused::Journal)?;
+    Ok(bytes)
+}
+
+fn salted(text: &str) -> Result<SaltedText, Refused> {
+    Ok(SaltedText {
+        salt: random()?,
+        text: text.to_owned(),
+    })
+}
+
+impl From<AppendError> for Refused {
+    fn from(error: AppendError) -> Refused {
+        tracing::error!(%error, "the journal did not record");
+        Refused::Journal
+    }
+}
+
+/// Why the desk does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The journal cannot be opened, or does not verify.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The journal opened but takes no events.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}

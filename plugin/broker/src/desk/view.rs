@@ -88,6 +88,8 @@ pub enum Refused {
     NotPermitted,
     /// The caller is the person behind the request.
     SelfApproval,
+    /// The request was made by another run of the caller's workload.
+    OtherRun,
     /// The caller has approved already.
     AlreadyApproved,
     /// The case is at a step where this cannot be done: its state's name.

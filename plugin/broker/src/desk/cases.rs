@@ -1,0 +1,161 @@
+//! The state: every case, rebuilt from the journal at start and kept by its commits. Nothing else writes it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use tokio::sync::watch;
+use writ_engine::case::NoStory;
+use writ_engine::event::Fact;
+use writ_engine::{Case, Moment, PrincipalId, RequestId, UserId};
+
+use crate::journal::Stored;
+
+/// All cases, shared between the journal's writer and the desk.
+#[derive(Default)]
+pub(super) struct Cases(RwLock<Projection>);
+
+/// What the events say, by request.
+#[derive(Default)]
+pub(super) struct Projection {
+    by_id: BTreeMap<RequestId, Row>,
+    by_key: HashMap<(PrincipalId, String), RequestId>,
+    // Cases that may still be open; those that have ended leave when they are next counted.
+    open: HashMap<PrincipalId, BTreeSet<RequestId>>,
+    watchers: HashMap<RequestId, watch::Sender<u64>>,
+    // Set when a committed event makes no story: a fault of ours. Nothing is decided from such a state.
+    broken: Option<NoStory>,
+}
+
+/// A case, and who said no to it.
+pub(super) struct Row {
+    pub(super) case: Case,
+    pub(super) denied: Option<(UserId, Option<String>)>,
+}
+
+impl Cases {
+    /// The state as the last commit left it.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Projection> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one event of the record while the state is rebuilt; refuses one that does not follow.
+    pub(super) fn replay(&self, stored: &Stored) -> Result<(), NoStory> {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .apply(stored)
+    }
+
+    /// Takes committed events, in order.
+    pub(super) fn apply(&self, stored: &[Stored]) {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for event in stored {
+            if let Err(no_story) = projection.apply(event) {
+                tracing::error!(sequence = event.seq, %no_story, "a committed event makes no story; nothing is decided any more");
+                projection.broken.get_or_insert(no_story);
+            }
+        }
+    }
+
+    /// A receiver that wakes after each event of a case.
+    pub(super) fn watch(&self, id: &RequestId) -> watch::Receiver<u64> {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        projection
+            .watchers
+            .retain(|_, sender| sender.receiver_count() > 0);
+        projection
+            .watchers
+            .entry(id.clone())
+            .or_insert_with(|| watch::channel(0).0)
+            .subscribe()
+    }
+
+    /// How many of a principal's requests are open at `now`.
+    pub(super) fn open_requests(&self, principal: &PrincipalId, now: Moment) -> usize {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Projection { by_id, open, .. } = &mut *projection;
+        let Some(ids) = open.get_mut(principal) else {
+            return 0;
+        };
+        ids.retain(|id| {
+            by_id
+                .get(id)
+                .is_some_and(|row| !row.case.state(now).is_terminal())
+        });
+        ids.len()
+    }
+}
+
+impl Projection {
+    fn apply(&mut self, stored: &Stored) -> Result<(), NoStory> {
+        let Some(id) = stored.event.fact.request() else {
+            return Ok(());
+        };
+        match &stored.event.fact {
+            Fact::Requested {
+                request,
+                idempotency_key,
+                ..
+            } => {
+                if self.by_id.contains_key(id) {
+                    return Err(NoStory("two requests have one id"));
+                }
+                let case = Case::begin(&stored.event, stored.text().map(str::to_owned))?;
+                let principal = request.principal.id.clone();
+                if let Some(key) = idempotency_key {
+                    self.by_key
+                        .insert((principal.clone(), key.clone()), id.clone());
+                }
+                self.open.entry(principal).or_default().insert(id.clone());
+                self.by_id.insert(id.clone(), Row { case, denied: None });
+            }
+            fact => {
+                let row = self
+                    .by_id
+                    .get_mut(id)
+                    .ok_or(NoStory("the case has no beginning"))?;
+                row.case.apply(&stored.event)?;
+                if let Fact::Denied { approver, .. } = fact {
+                    row.denied = Some((approver.clone(), stored.text().map(str::to_owned)));
+                }
+            }
+        }
+        if let Some(watcher) = self.watchers.get(id) {
+            watcher.send_modify(|version| *version += 1);
+        }
+        Ok(())
+    }
+
+    /// One case.
+    pub(super) fn get(&self, id: &RequestId) -> Option<&Row> {
+        self.by_id.get(id)
+    }
+
+    /// The request a principal made under a key.
+    pub(super) fn by_key(&self, principal: &PrincipalId, key: &str) -> Option<&Row> {
+        self.by_id
+            .get(self.by_key.get(&(principal.clone(), key.to_owned()))?)
+    }
+
+    /// Cases from `from` (or the newest) to older ones.
+    pub(super) fn newest_first(&self, from: Option<&RequestId>) -> impl Iterator<Item = &Row> {
+        let upto = match from {
+            Some(id) => (std::ops::Bound::Unbounded, std::ops::Bound::Included(id)),
+            None => (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded),
+        };
+        self.by_id
+            .range::<RequestId, _>(upto)
+            .rev()
+            .map(|(_, row)| row)
+    }
+
+    /// Every case, oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Row> {
+        self.by_id.values()
+    }
+
+    /// Whether the state can be decided from.
+    pub(super) fn is_sound(&self) -> bool {
+        self.broken.is_none()
+    }
+}

@@ -1,0 +1,164 @@
+//! Issuing: from an approved case to credentials, with the record before and after the call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use writ_engine::case::{LIVE_SESSIONS_MAX, SESSIONS_MAX, SessionOutcome};
+use writ_engine::event::Fact;
+use writ_engine::{Case, Decision, RequestId, SessionPlan, State, decide};
+
+use super::Desk;
+use super::locks::Turn;
+use super::view::{IssuedSession, Refused};
+use crate::identity::Identity;
+use crate::issuer::{AwsSession, IssueError};
+
+/// Calls to STS one issue may make, each recorded: a throttled call and two more.
+pub const ATTEMPTS_MAX: u32 = 3;
+
+/// The first wait between two attempts; it doubles.
+pub const BACKOFF_MS: u64 = 100;
+
+impl Desk {
+    /// Issues session credentials: the first time opens the window, later times renew inside it.
+    ///
+    /// Runs to its end even when the caller hangs up, so that a session AWS gave is never left without an outcome.
+    pub async fn issue(
+        self: &Arc<Self>,
+        who: &Identity,
+        id: &str,
+    ) -> Result<IssuedSession, Refused> {
+        let (id, turn) = self.take(who, id).await?;
+        let principal = who.principal().clone();
+        let desk = Arc::clone(self);
+        let work = tokio::spawn(async move {
+            let request = desk.case(&id)?;
+            if request.request().principal.id != principal.id {
+                return Err(Refused::NotPermitted);
+            }
+            if request.request().principal != principal {
+                return Err(Refused::OtherRun);
+            }
+            desk.issue_in_turn(&id, &turn).await
+        });
+        work.await.unwrap_or(Err(Refused::ShuttingDown))
+    }
+
+    async fn issue_in_turn(&self, id: &RequestId, turn: &Turn) -> Result<IssuedSession, Refused> {
+        let mut wait = Duration::from_millis(BACKOFF_MS);
+        let mut attempt = 1;
+        loop {
+            match self.attempt(id, turn).await {
+                Err(Refused::AwsUnavailable(code))
+                    if attempt < ATTEMPTS_MAX && code != NO_ANSWER =>
+                {
+                    tracing::info!(request = %id, attempt, code, "sts asks to come back; trying again");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                    attempt += 1;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    async fn attempt(&self, id: &RequestId, turn: &Turn) -> Result<IssuedSession, Refused> {
+        let now = self.trusted_now()?;
+        let bundle = self.bundle();
+        let case = self.case(id)?;
+        let number = case.next_session();
+        ready(&case, now)?;
+
+        let decision = decide(&bundle, &case, now);
+        self.raise_alarms(&decision);
+        let grant = match decision {
+            Decision::Granted(grant) => grant,
+            Decision::NeedsApproval(needs) => return Err(Refused::NeedsApproval(Box::new(needs))),
+            Decision::Denied(denied) => return Err(Refused::Policy(Box::new(denied))),
+        };
+        let closes_at = grant.window().closes_at();
+        let plan = SessionPlan::new(grant, number, now, self.issuer.cap_s())
+            .map_err(|_| Refused::WrongState(case.state(now).name()))?;
+        let (role_arn, region) = (plan.role_arn().to_string(), plan.region().to_owned());
+        // The intent is durable before the call: a crash in between over-reports one session, never under-reports one.
+        let plan = self
+            .journal
+            .record_holding(plan, now, Arc::clone(turn))
+            .await?;
+        let answer = self.issuer.issue(plan).await;
+        // And the outcome is durable before the reply: if it cannot be recorded, the credentials are dropped here, wiped.
+        self.append(
+            self.now(),
+            outcome(id, number, &answer),
+            Vec::new(),
+            Arc::clone(turn),
+        )
+        .await?;
+        let session = answer.map_err(refused)?;
+
+        let view = self.view(id, &bundle).ok_or(Refused::Journal)?;
+        Ok(IssuedSession {
+            access_key_id: session.access_key_id,
+            secret_access_key: session.secret_access_key,
+            session_token: session.session_token,
+            expires_at: session.expires_at.min(closes_at),
+            session: number,
+            role_arn,
+            region,
+            view,
+        })
+    }
+}
+
+const NO_ANSWER: &str = "NoAnswer";
+
+fn ready(case: &Case, now: writ_engine::Moment) -> Result<(), Refused> {
+    let state = case.state(now);
+    match state {
+        // A pending case goes on to the decision, which says what is missing.
+        State::Pending | State::Approved | State::Active(_) => {}
+        _ => return Err(Refused::WrongState(state.name())),
+    }
+    if case.live_sessions(now) >= LIVE_SESSIONS_MAX || case.sessions().len() >= SESSIONS_MAX {
+        return Err(Refused::TooManySessions);
+    }
+    Ok(())
+}
+
+fn outcome(id: &RequestId, session: u32, answer: &Result<AwsSession, IssueError>) -> Fact {
+    let request = id.clone();
+    match answer {
+        Ok(given) => Fact::Issued {
+            request,
+            session,
+            access_key_id: given.access_key_id.clone(),
+            expires_at: given.expires_at,
+        },
+        Err(IssueError::Refused(code) | IssueError::TryAgain(code)) => Fact::IssueFailed {
+            request,
+            session,
+            code: code.clone(),
+        },
+        Err(IssueError::Unknown) => Fact::IssueUnknown { request, session },
+    }
+}
+
+fn refused(error: IssueError) -> Refused {
+    match error {
+        IssueError::Refused(code) => Refused::AwsRefused(code),
+        IssueError::TryAgain(code) => Refused::AwsUnavailable(code),
+        IssueError::Unknown => Refused::AwsUnavailable(NO_ANSWER.to_owned()),
+    }
+}
+
+/// The sessions of a case that were intended and have no outcome, as the facts that give them one.
+pub(super) fn without_outcome(case: &Case) -> Vec<Fact> {
+    case.sessions()
+        .iter()
+        .filter(|session| session.outcome == SessionOutcome::Intended)
+        .map(|session| Fact::IssueUnknown {
+            request: case.request().id.clone(),
+            session: session.number,
+        })
+        .collect()
+}

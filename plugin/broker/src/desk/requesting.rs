@@ -1,0 +1,136 @@
+//! Asking for a scope, and the dry run of it.
+
+use writ_engine::decide::{Allowed, Draft, check, may_see_scope};
+use writ_engine::event::Fact;
+use writ_engine::{Bundle, Decision, Principal, Request, RequestId, Scope, ScopeId};
+
+use super::view::{CaseView, Refused, Wish};
+use super::{Desk, OPEN_REQUESTS_MAX, random, salted};
+use crate::identity::Identity;
+
+impl Desk {
+    /// Asks. The same key and wish answer with the same request, for as long as the journal lasts.
+    pub async fn create(
+        &self,
+        who: &Identity,
+        wish: Wish,
+        idempotency_key: Option<String>,
+    ) -> Result<CaseView, Refused> {
+        let principal = who.principal();
+        let turn = self.principals_locked.take(&principal.id).await;
+        if let Some(key) = &idempotency_key
+            && let Some(earlier) = self.made_before(principal, key, &wish)?
+        {
+            return Ok(earlier);
+        }
+        let now = self.trusted_now()?;
+        let bundle = self.bundle();
+        let scope = visible_scope(&bundle, principal, &wish.scope)?;
+        if self.cases.open_requests(&principal.id, now) >= OPEN_REQUESTS_MAX {
+            return Err(Refused::TooManyOpenRequests);
+        }
+
+        let decision = check(&bundle, &draft(principal, &scope.id, &wish), now);
+        self.raise_alarms(&decision);
+        let verdict = decision.verdict(&bundle);
+        let reason = salted(&wish.reason)?;
+        if let Decision::Denied(denied) = decision {
+            let refused = Fact::Refused {
+                principal: principal.clone(),
+                scope: scope.id.clone(),
+                duration: wish.duration,
+                reason: reason.commitment(),
+                ticket: wish.ticket,
+                verdict,
+            };
+            self.append(now, refused, vec![reason], turn).await?;
+            return Err(Refused::Policy(Box::new(denied)));
+        }
+        let request = Request {
+            id: RequestId::new(now, random()?),
+            principal: principal.clone(),
+            scope: scope.id.clone(),
+            duration: wish.duration,
+            reason: reason.commitment(),
+            ticket: wish.ticket,
+            requested_at: now,
+            decide_by: now.plus_s(scope.request_ttl_s),
+            activation_ttl_s: scope.activation_ttl_s,
+            bundle: bundle.digest(),
+        };
+        let id = request.id.clone();
+        self.append(
+            now,
+            Fact::Requested {
+                request,
+                idempotency_key,
+                verdict,
+            },
+            vec![reason],
+            turn,
+        )
+        .await?;
+        self.view(&id, &bundle).ok_or(Refused::Journal)
+    }
+
+    /// The decision a wish would get now. Nothing is recorded.
+    pub fn check(&self, who: &Identity, wish: &Wish) -> Result<Decision<Allowed>, Refused> {
+        let bundle = self.bundle();
+        let scope = visible_scope(&bundle, who.principal(), &wish.scope)?;
+        let decision = check(
+            &bundle,
+            &draft(who.principal(), &scope.id, wish),
+            self.now(),
+        );
+        self.raise_alarms(&decision);
+        Ok(decision)
+    }
+
+    fn made_before(
+        &self,
+        principal: &Principal,
+        key: &str,
+        wish: &Wish,
+    ) -> Result<Option<CaseView>, Refused> {
+        let id = {
+            let cases = self.cases.read();
+            let Some(row) = cases.by_key(&principal.id, key) else {
+                return Ok(None);
+            };
+            let request = row.case.request();
+            let same = request.principal == *principal
+                && request.scope.as_str() == wish.scope
+                && request.duration == wish.duration
+                && request.ticket == wish.ticket
+                && row.case.reason() == Some(wish.reason.as_str());
+            if !same {
+                return Err(Refused::IdempotencyKeyReused);
+            }
+            request.id.clone()
+        };
+        Ok(self.view(&id, &self.bundle()))
+    }
+}
+
+// A scope that is not in the catalog and one that no policy gives the caller answer alike.
+fn visible_scope<'a>(
+    bundle: &'a Bundle,
+    principal: &Principal,
+    name: &str,
+) -> Result<&'a Scope, Refused> {
+    let id = ScopeId::new(name).map_err(|_| Refused::NotFound)?;
+    let scope = bundle.scope(&id).ok_or(Refused::NotFound)?;
+    may_see_scope(bundle, principal, &id)
+        .then_some(scope)
+        .ok_or(Refused::NotFound)
+}
+
+fn draft<'a>(principal: &'a Principal, scope: &'a ScopeId, wish: &'a Wish) -> Draft<'a> {
+    Draft {
+        principal,
+        scope,
+        duration: wish.duration,
+        reason: &wish.reason,
+        ticket: wish.ticket.as_deref(),
+    }
+}
