@@ -207,10 +207,19 @@ impl Journal {
         hold: impl Send + 'static,
     ) -> Result<Recorded<SessionPlan>, AppendError> {
         let fact = plan.intent();
-        let intent = Entry::from(Event { at, fact });
-        let stored = self.append_holding(vec![intent], hold).await?;
+        self.record_first(plan, Event { at, fact }, hold).await
+    }
+
+    /// The only maker of [`Recorded`].
+    async fn record_first<T>(
+        &self,
+        inner: T,
+        intent: Event,
+        hold: impl Send + 'static,
+    ) -> Result<Recorded<T>, AppendError> {
+        let stored = self.append_holding(vec![intent.into()], hold).await?;
         let seq = stored.first().ok_or(AppendError::Broken)?.seq;
-        Ok(Recorded::new(plan, seq))
+        Ok(Recorded::new(inner, seq))
     }
 
     /// The signed note over every event acknowledged so far. Of a broken journal, the last one that was stored.
@@ -239,7 +248,7 @@ impl Journal {
         }
     }
 
-    /// Whether a write failed in a way that leaves the file in doubt: every append fails until a restart.
+    /// Whether nothing is written any more: a write failed in a way that leaves the file in doubt, or it was closed.
     pub fn is_broken(&self) -> bool {
         self.shared.is_broken()
     }

@@ -125,7 +125,10 @@ impl Follower {
                 return Ok(None);
             };
             if self.behind {
-                let page = page(&self.shared, self.next, PAGE_MAX).await?;
+                let page = match page(&self.shared, self.next, PAGE_MAX).await {
+                    Err(ReadError::Closed) => return Ok(None),
+                    read => read?,
+                };
                 self.behind = !page.is_empty();
                 self.page = page.into_iter();
                 continue;

@@ -1,6 +1,7 @@
 //! The writer: one thread that owns the file's only writing connection, and lets concurrent appends share a commit.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -109,6 +110,7 @@ impl Writer {
                 Job::Hurt(hurt) => hurt(&self.store),
                 Job::Close(reply) => {
                     self.end();
+                    // The file and its lock are let go before anyone is told.
                     drop(self);
                     let _ = reply.send(());
                     return;
@@ -203,7 +205,12 @@ impl Writer {
         }
         let all: Vec<Stored> = stored.iter().flatten().cloned().collect();
         self.shared.grow(&all);
-        (self.on_commit)(&all);
+        let on_commit = &mut self.on_commit;
+        if catch_unwind(AssertUnwindSafe(|| on_commit(&all))).is_err() {
+            // Durable, but the state is no longer what the record says; a restart rebuilds it.
+            self.break_down("the state refused an event");
+            return refuse(appends, AppendError::Broken);
+        }
         self.shared.tell_followers(all);
         for (append, rows) in appends.into_iter().zip(stored) {
             let _ = append.reply.send(Ok(rows));
@@ -291,6 +298,13 @@ impl Writer {
         {
             tracing::warn!(%error, "the journal's log was left beside its file");
         }
+    }
+}
+
+/// However the thread ends, nobody is left to believe that it still writes.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.break_down();
     }
 }
 

@@ -395,6 +395,43 @@ async fn after_a_failed_commit_nothing_is_written_until_a_restart_and_reading_wo
 }
 
 #[tokio::test]
+async fn nothing_counts_as_recorded_unless_its_record_is_durable() {
+    let world = World::new();
+    let journal = world.open();
+    journal.append(a_case(1)).await.unwrap();
+    let recorded = journal
+        .record_first("a plan", withdrawn(1).event, ())
+        .await
+        .unwrap();
+    assert_eq!((recorded.seq(), recorded.into_inner()), (2, "a plan"));
+    let durable: i64 = world
+        .outside()
+        .query_row("SELECT max(seq) FROM events", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(durable, 2);
+
+    journal.close().await;
+    let refused = journal.record_first("a plan", withdrawn(1).event, ()).await;
+    assert_eq!(refused.err(), Some(AppendError::Broken));
+}
+
+#[tokio::test]
+async fn a_state_that_panics_breaks_the_journal_and_not_silently() {
+    let world = World::new();
+    let journal = world.open_telling(Box::new(|_| panic!("the state is at odds with itself")));
+    let failed = journal.append(a_case(1)).await;
+    assert_eq!(failed.err(), Some(AppendError::Broken));
+    assert!(journal.is_broken());
+    assert_eq!(
+        journal.append(a_case(2)).await.err(),
+        Some(AppendError::Broken)
+    );
+    // It was durable before the state was told, so it is there after the restart.
+    journal.close().await;
+    assert_eq!(world.try_open(None).unwrap().1.events, 2);
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_cleanly_and_works_again_when_there_is_room() {
     let world = World::new();
     let journal = world.open();
