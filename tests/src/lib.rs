@@ -1,1 +1,403 @@
-//! Placeholder.
+//! A world for tests from outside: the real `writ serve` as a process of its own, the sandbox's STS and two OIDC issuers on
+//! loopback, the shipped bundle, and everything in a folder that goes when the test does.
+//!
+//! The STS and the issuers live in the test's process, so a test can move their clocks and break them; the broker does not,
+//! so a test can kill it.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use writ_api::client::{Address, Client, Token};
+use writ_api::problem::Problem;
+use writ_api::v1;
+use writ_sandbox::{Caller, GithubJob, Issuer, IssuerConfig, Role, Sandbox, SandboxConfig};
+
+/// The audience of every token.
+pub const AUDIENCE: &str = "https://writ.test";
+
+/// The external id the roles' trust policies ask for.
+pub const EXTERNAL_ID: &str = "writ-test";
+
+/// The people of the shipped directory, and their stable ids at the issuer `corp`.
+pub const PEOPLE: [(&str, &str); 8] = [
+    ("mia", "00u1mia"),
+    ("pat", "00u2pat"),
+    ("lee", "00u3lee"),
+    ("sam", "00u4sam"),
+    ("zoe", "00u5zoe"),
+    ("kim", "00u6kim"),
+    ("dana", "00u7dana"),
+    ("audrey", "00u8audrey"),
+];
+
+const ACCOUNT: &str = "123456789012";
+const ROLES: [&str; 4] = ["jit-payments-deploy", "jit-prod-db-read", "jit-staging-admin", "jit-prod-admin"];
+
+/// How long a broker may take to come up or go down before a test gives up on it: a loaded machine's patience.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running world.
+pub struct World {
+    /// Everything on disk.
+    pub dir: TempDir,
+    /// The STS.
+    pub sandbox: Sandbox,
+    /// The issuer `corp`.
+    pub people: Issuer,
+    /// The issuer `github`.
+    pub ci: Issuer,
+    broker: Option<Child>,
+}
+
+impl World {
+    /// Starts everything.
+    pub async fn start() -> World {
+        World::start_with(|_| {}).await
+    }
+
+    /// Starts everything, after `prepare` has had its way with the folder: the bundle is in `policies`, the configuration
+    /// in `writ.hcl`.
+    pub async fn start_with(prepare: impl FnOnce(&Path)) -> World {
+        let broker_arn = format!("arn:aws:iam::{ACCOUNT}:user/writ-issuer");
+        let caller = Caller::user(&broker_arn).expect("random keys");
+        let keys = caller.credentials().clone();
+        let role = |name: &&str| {
+            Role::for_broker(&format!("arn:aws:iam::{ACCOUNT}:role/{name}"), &broker_arn, Some(EXTERNAL_ID))
+                .with_max_session_s(43_200)
+        };
+        let sandbox = Sandbox::start(SandboxConfig {
+            roles: ROLES.iter().map(role).collect(),
+            callers: vec![caller],
+            ..SandboxConfig::default()
+        })
+        .await
+        .expect("the sandbox starts");
+        let endpoint = sandbox.endpoint_url();
+        World::around(sandbox, &endpoint, &keys.access_key_id, &keys.secret_access_key, prepare).await
+    }
+
+    /// Starts a world whose broker calls the STS at `endpoint` with these keys; `sandbox` may stand by unused.
+    pub async fn around(
+        sandbox: Sandbox,
+        endpoint: &str,
+        access_key_id: &str,
+        secret_access_key: &str,
+        prepare: impl FnOnce(&Path),
+    ) -> World {
+        let dir = tempfile::Builder::new().prefix("writ-test-").tempdir().expect("a temporary folder");
+        let people = Issuer::start(IssuerConfig::default()).await.expect("an issuer");
+        let ci = Issuer::start(IssuerConfig::default()).await.expect("an issuer");
+        copy_bundle(&dir.path().join("policies"));
+        let credentials = format!(
+            "[default]\naws_access_key_id = {access_key_id}\naws_secret_access_key = {secret_access_key}\n"
+        );
+        write_private(&dir.path().join("credentials"), &credentials);
+        let config = config(dir.path(), people.url(), ci.url(), endpoint);
+        std::fs::write(dir.path().join("writ.hcl"), config).expect("the configuration is written");
+        prepare(dir.path());
+        let mut world = World { dir, sandbox, people, ci, broker: None };
+        world.up().await;
+        world
+    }
+
+    /// Starts the broker and waits until it serves.
+    pub async fn up(&mut self) {
+        self.launch();
+        let deadline = Instant::now() + PATIENCE;
+        while Client::connect(&self.address(), None, None).await.is_err() {
+            if let Some(status) = self.broker.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                panic!("the broker ended with {status}:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "the broker does not come up:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts the broker's process and waits for nothing.
+    pub fn launch(&mut self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("the log opens");
+        let child = Command::new(writ())
+            .arg("serve")
+            .arg("--config")
+            .arg(self.dir.path().join("writ.hcl"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the broker's process starts");
+        self.broker = Some(child);
+    }
+
+    /// `kill -9`, and waits for the process to be gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.broker.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM, and waits for a clean end.
+    pub fn stop(&mut self) {
+        let Some(mut child) = self.broker.take() else { return };
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+        assert!(killed.success());
+        let status = child.wait().expect("the broker ends");
+        assert!(status.success(), "the broker ended with {status}:\n{}", self.log());
+    }
+
+    /// Sends the broker a signal by name.
+    pub fn signal(&self, name: &str) {
+        let child = self.broker.as_ref().expect("a broker");
+        let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// The broker's address.
+    pub fn address(&self) -> Address {
+        self.address_text().parse().expect("an address")
+    }
+
+    /// The broker's address as one types it.
+    pub fn address_text(&self) -> String {
+        format!("unix://{}", self.dir.path().join("run/writ.sock").display())
+    }
+
+    /// What the broker logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The journal's file.
+    pub fn journal(&self) -> PathBuf {
+        self.dir.path().join("writ.db")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("broker.log")
+    }
+
+    /// A token of one of [`PEOPLE`].
+    pub fn token_of(&self, person: &str) -> String {
+        let (_, subject) = PEOPLE.iter().find(|(name, _)| *name == person).expect("someone of the directory");
+        self.people.person_token(subject, AUDIENCE).expect("a token")
+    }
+
+    /// A token of the payments repository's CI on a branch.
+    pub fn ci_token(&self, branch: &str) -> String {
+        self.ci.github_token(&ci_job(branch), AUDIENCE).expect("a token")
+    }
+
+    /// A client for a token.
+    pub async fn client(&self, token: &str) -> Client {
+        let token = Token::new(token).expect("a token");
+        Client::connect(&self.address(), Some(&token), None).await.expect("the broker listens")
+    }
+
+    /// A client for one of [`PEOPLE`].
+    pub async fn as_person(&self, person: &str) -> Client {
+        self.client(&self.token_of(person)).await
+    }
+
+    /// A client for the payments repository's CI on a branch.
+    pub async fn as_ci(&self, branch: &str) -> Client {
+        self.client(&self.ci_token(branch)).await
+    }
+
+    /// Runs the `writ` command line with a token, and returns what it printed.
+    pub async fn writ(&self, token: &str, arguments: &[&str]) -> Output {
+        let token_file = self.dir.path().join(format!("token-{}", self.next_number()));
+        write_private(&token_file, token);
+        let mut command = tokio::process::Command::new(writ());
+        command
+            .args(arguments)
+            .env("WRIT_ADDR", self.address_text())
+            .env("WRIT_TOKEN_FILE", &token_file)
+            .env_remove("WRIT_TOKEN")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command.output().await.expect("writ runs")
+    }
+
+    fn next_number(&self) -> usize {
+        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// `writ journal verify` on the journal of this world, offline, optionally against a kept checkpoint.
+    pub fn verify(&self, kept: Option<&Path>) -> Output {
+        let key = std::fs::read_to_string(self.dir.path().join("journal.vkey")).expect("the key was kept");
+        verify(&self.journal(), key.trim(), kept)
+    }
+
+    /// Asks the broker for a checkpoint, and keeps its verifying key for [`World::verify`].
+    pub async fn checkpoint(&self) -> String {
+        let mut journal = self.as_person("audrey").await.journal();
+        let reply = journal.get_checkpoint(v1::GetCheckpointRequest {}).await.expect("a checkpoint").into_inner();
+        std::fs::write(self.dir.path().join("journal.vkey"), &reply.verifying_key).expect("the key is kept");
+        reply.note
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let mut stderr = std::io::stderr();
+            // A test has failed already; what the broker said may explain it.
+            let _ = writeln!(stderr, "--- the broker's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// `writ journal verify FILE --key KEY`.
+pub fn verify(file: &Path, key: &str, kept: Option<&Path>) -> Output {
+    let mut command = Command::new(writ());
+    command.args(["journal", "verify"]).arg(file).args(["--key", key]);
+    if let Some(kept) = kept {
+        command.arg("--checkpoint").arg(kept);
+    }
+    command.stdin(Stdio::null()).output().expect("writ runs")
+}
+
+/// A job of the payments repository on a branch.
+pub fn ci_job(branch: &str) -> GithubJob {
+    GithubJob {
+        repository_id: "4201".to_owned(),
+        repository_owner_id: "77".to_owned(),
+        ..GithubJob::on_branch("acme/payments", branch)
+    }
+}
+
+/// The `writ` binary that `./tests/run` built.
+pub fn writ() -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    let target = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let writ = target.join("writ");
+    assert!(writ.exists(), "build the binary first: `cargo build -p writ`, or run `./tests/run`");
+    writ
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is in the root").to_owned()
+}
+
+/// Says that a peer is missing, or fails where `WRIT_REQUIRE_PEERS=1`.
+pub fn skipped(peer: &str, why: &str) {
+    assert!(
+        std::env::var("WRIT_REQUIRE_PEERS").as_deref() != Ok("1"),
+        "the peer `{peer}` is required and missing: {why}"
+    );
+    // Not `eprintln!`: that is captured, and this is to be heard.
+    let _ = writeln!(std::io::stderr(), "SKIPPED PEER {peer}: {why}");
+}
+
+/// A free port of loopback, for a peer that cannot choose its own.
+pub fn free_port() -> u16 {
+    let probe = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    probe.local_addr().expect("an address").port()
+}
+
+/// A wish.
+pub fn wish(scope: &str, seconds: i64, reason: &str) -> v1::CreateRequestRequest {
+    v1::CreateRequestRequest {
+        scope: scope.to_owned(),
+        duration: Some(prost_types::Duration { seconds, nanos: 0 }),
+        reason: reason.to_owned(),
+        ticket: None,
+        idempotency_key: None,
+    }
+}
+
+/// Asks, and returns the request.
+pub async fn ask(client: &Client, wish: v1::CreateRequestRequest) -> Result<v1::Request, Problem> {
+    let reply = client.requests().create_request(wish).await.map_err(|status| Problem::from_status(&status))?;
+    Ok(reply.into_inner().request.expect("a request"))
+}
+
+/// Approves.
+pub async fn approve(client: &Client, id: &str) -> Result<v1::Request, Problem> {
+    let approval = v1::ApproveRequestRequest { id: id.to_owned(), kinds: vec![], digest: None };
+    let reply = client.requests().approve_request(approval).await.map_err(|status| Problem::from_status(&status))?;
+    Ok(reply.into_inner().request.expect("a request"))
+}
+
+/// Issues.
+pub async fn issue(client: &Client, id: &str) -> Result<v1::IssueCredentialsResponse, Problem> {
+    let issue = v1::IssueCredentialsRequest { id: id.to_owned() };
+    let reply = client.requests().issue_credentials(issue).await.map_err(|status| Problem::from_status(&status))?;
+    Ok(reply.into_inner())
+}
+
+/// Credentials as the sandbox's client takes them.
+pub fn session(reply: &v1::IssueCredentialsResponse) -> writ_sandbox::Session {
+    let given = reply.credentials.as_ref().expect("credentials");
+    let credentials =
+        writ_sandbox::Credentials::new(&given.access_key_id, &given.secret_access_key, Some(&given.session_token));
+    writ_sandbox::Session::new(credentials, &reply.region)
+}
+
+fn copy_bundle(to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(root().join("policies")).expect("the shipped bundle") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .expect("the file opens");
+    file.write_all(text.as_bytes()).expect("the file is written");
+}
+
+fn config(dir: &Path, people: &str, ci: &str, endpoint: &str) -> String {
+    let dir = dir.display();
+    format!(
+        r#"listener "unix" {{ path = "{dir}/run/writ.sock" }}
+store {{
+  path             = "writ.db"
+  signing_key_file = "writ.key"
+  origin           = "writ.test/journal"
+}}
+bundle {{ path = "policies" }}
+issuer "corp" {{
+  kind       = "oidc"
+  url        = "{people}"
+  audience   = "{AUDIENCE}"
+  algorithms = ["ES256"]
+}}
+issuer "github" {{
+  kind       = "github-actions"
+  url        = "{ci}"
+  audience   = "{AUDIENCE}"
+  algorithms = ["ES256"]
+}}
+aws {{
+  credentials      = "profile"
+  credentials_file = "credentials"
+  role_session     = false
+  endpoint_url     = "{endpoint}"
+  external_id      = "{EXTERNAL_ID}"
+}}
+log {{
+  format = "json"
+  level  = "trace"
+}}
+"#
+    )
+}
