@@ -35,7 +35,12 @@ pub const PEOPLE: [(&str, &str); 8] = [
 ];
 
 const ACCOUNT: &str = "123456789012";
-const ROLES: [&str; 4] = ["jit-payments-deploy", "jit-prod-db-read", "jit-staging-admin", "jit-prod-admin"];
+const ROLES: [&str; 4] = [
+    "jit-payments-deploy",
+    "jit-prod-db-read",
+    "jit-staging-admin",
+    "jit-prod-admin",
+];
 
 /// How long a broker may take to come up or go down before a test gives up on it: a loaded machine's patience.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,8 +71,12 @@ impl World {
         let caller = Caller::user(&broker_arn).expect("random keys");
         let keys = caller.credentials().clone();
         let role = |name: &&str| {
-            Role::for_broker(&format!("arn:aws:iam::{ACCOUNT}:role/{name}"), &broker_arn, Some(EXTERNAL_ID))
-                .with_max_session_s(43_200)
+            Role::for_broker(
+                &format!("arn:aws:iam::{ACCOUNT}:role/{name}"),
+                &broker_arn,
+                Some(EXTERNAL_ID),
+            )
+            .with_max_session_s(43_200)
         };
         let sandbox = Sandbox::start(SandboxConfig {
             roles: ROLES.iter().map(role).collect(),
@@ -77,7 +86,14 @@ impl World {
         .await
         .expect("the sandbox starts");
         let endpoint = sandbox.endpoint_url();
-        World::around(sandbox, &endpoint, &keys.access_key_id, &keys.secret_access_key, prepare).await
+        World::around(
+            sandbox,
+            &endpoint,
+            &keys.access_key_id,
+            &keys.secret_access_key,
+            prepare,
+        )
+        .await
     }
 
     /// Starts a world whose broker calls the STS at `endpoint` with these keys; `sandbox` may stand by unused.
@@ -88,9 +104,16 @@ impl World {
         secret_access_key: &str,
         prepare: impl FnOnce(&Path),
     ) -> World {
-        let dir = tempfile::Builder::new().prefix("writ-test-").tempdir().expect("a temporary folder");
-        let people = Issuer::start(IssuerConfig::default()).await.expect("an issuer");
-        let ci = Issuer::start(IssuerConfig::default()).await.expect("an issuer");
+        let dir = tempfile::Builder::new()
+            .prefix("writ-test-")
+            .tempdir()
+            .expect("a temporary folder");
+        let people = Issuer::start(IssuerConfig::default())
+            .await
+            .expect("an issuer");
+        let ci = Issuer::start(IssuerConfig::default())
+            .await
+            .expect("an issuer");
         copy_bundle(&dir.path().join("policies"));
         let credentials = format!(
             "[default]\naws_access_key_id = {access_key_id}\naws_secret_access_key = {secret_access_key}\n"
@@ -99,7 +122,13 @@ impl World {
         let config = config(dir.path(), people.url(), ci.url(), endpoint);
         std::fs::write(dir.path().join("writ.hcl"), config).expect("the configuration is written");
         prepare(dir.path());
-        let mut world = World { dir, sandbox, people, ci, broker: None };
+        let mut world = World {
+            dir,
+            sandbox,
+            people,
+            ci,
+            broker: None,
+        };
         world.up().await;
         world
     }
@@ -109,17 +138,29 @@ impl World {
         self.launch();
         let deadline = Instant::now() + PATIENCE;
         while Client::connect(&self.address(), None, None).await.is_err() {
-            if let Some(status) = self.broker.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+            if let Some(status) = self
+                .broker
+                .as_mut()
+                .and_then(|child| child.try_wait().ok().flatten())
+            {
                 panic!("the broker ended with {status}:\n{}", self.log());
             }
-            assert!(Instant::now() < deadline, "the broker does not come up:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the broker does not come up:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Starts the broker's process and waits for nothing.
     pub fn launch(&mut self) {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("the log opens");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("the log opens");
         let child = Command::new(writ())
             .arg("serve")
             .arg("--config")
@@ -144,17 +185,29 @@ impl World {
 
     /// SIGTERM, and waits for a clean end.
     pub fn stop(&mut self) {
-        let Some(mut child) = self.broker.take() else { return };
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+        let Some(mut child) = self.broker.take() else {
+            return;
+        };
+        let killed = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(killed.success());
         let status = child.wait().expect("the broker ends");
-        assert!(status.success(), "the broker ended with {status}:\n{}", self.log());
+        assert!(
+            status.success(),
+            "the broker ended with {status}:\n{}",
+            self.log()
+        );
     }
 
     /// Sends the broker a signal by name.
     pub fn signal(&self, name: &str) {
         let child = self.broker.as_ref().expect("a broker");
-        let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().expect("kill runs");
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), child.id().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(sent.success());
     }
 
@@ -184,19 +237,28 @@ impl World {
 
     /// A token of one of [`PEOPLE`].
     pub fn token_of(&self, person: &str) -> String {
-        let (_, subject) = PEOPLE.iter().find(|(name, _)| *name == person).expect("someone of the directory");
-        self.people.person_token(subject, AUDIENCE).expect("a token")
+        let (_, subject) = PEOPLE
+            .iter()
+            .find(|(name, _)| *name == person)
+            .expect("someone of the directory");
+        self.people
+            .person_token(subject, AUDIENCE)
+            .expect("a token")
     }
 
     /// A token of the payments repository's CI on a branch.
     pub fn ci_token(&self, branch: &str) -> String {
-        self.ci.github_token(&ci_job(branch), AUDIENCE).expect("a token")
+        self.ci
+            .github_token(&ci_job(branch), AUDIENCE)
+            .expect("a token")
     }
 
     /// A client for a token.
     pub async fn client(&self, token: &str) -> Client {
         let token = Token::new(token).expect("a token");
-        Client::connect(&self.address(), Some(&token), None).await.expect("the broker listens")
+        Client::connect(&self.address(), Some(&token), None)
+            .await
+            .expect("the broker listens")
     }
 
     /// A client for one of [`PEOPLE`].
@@ -211,7 +273,10 @@ impl World {
 
     /// Runs the `writ` command line with a token, and returns what it printed.
     pub async fn writ(&self, token: &str, arguments: &[&str]) -> Output {
-        let token_file = self.dir.path().join(format!("token-{}", self.next_number()));
+        let token_file = self
+            .dir
+            .path()
+            .join(format!("token-{}", self.next_number()));
         write_private(&token_file, token);
         let mut command = tokio::process::Command::new(writ());
         command
@@ -231,15 +296,21 @@ impl World {
 
     /// `writ journal verify` on the journal of this world, offline, optionally against a kept checkpoint.
     pub fn verify(&self, kept: Option<&Path>) -> Output {
-        let key = std::fs::read_to_string(self.dir.path().join("journal.vkey")).expect("the key was kept");
+        let key = std::fs::read_to_string(self.dir.path().join("journal.vkey"))
+            .expect("the key was kept");
         verify(&self.journal(), key.trim(), kept)
     }
 
     /// Asks the broker for a checkpoint, and keeps its verifying key for [`World::verify`].
     pub async fn checkpoint(&self) -> String {
         let mut journal = self.as_person("audrey").await.journal();
-        let reply = journal.get_checkpoint(v1::GetCheckpointRequest {}).await.expect("a checkpoint").into_inner();
-        std::fs::write(self.dir.path().join("journal.vkey"), &reply.verifying_key).expect("the key is kept");
+        let reply = journal
+            .get_checkpoint(v1::GetCheckpointRequest {})
+            .await
+            .expect("a checkpoint")
+            .into_inner();
+        std::fs::write(self.dir.path().join("journal.vkey"), &reply.verifying_key)
+            .expect("the key is kept");
         reply.note
     }
 }
@@ -258,7 +329,10 @@ impl Drop for World {
 /// `writ journal verify FILE --key KEY`.
 pub fn verify(file: &Path, key: &str, kept: Option<&Path>) -> Output {
     let mut command = Command::new(writ());
-    command.args(["journal", "verify"]).arg(file).args(["--key", key]);
+    command
+        .args(["journal", "verify"])
+        .arg(file)
+        .args(["--key", key]);
     if let Some(kept) = kept {
         command.arg("--checkpoint").arg(kept);
     }
@@ -277,15 +351,24 @@ pub fn ci_job(branch: &str) -> GithubJob {
 /// The `writ` binary that `./tests/run` built.
 pub fn writ() -> PathBuf {
     let test = std::env::current_exe().expect("a path");
-    let target = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let target = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/<profile>/deps/<test>");
     let writ = target.join("writ");
-    assert!(writ.exists(), "build the binary first: `cargo build -p writ`, or run `./tests/run`");
+    assert!(
+        writ.exists(),
+        "build the binary first: `cargo build -p writ`, or run `./tests/run`"
+    );
     writ
 }
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is in the root").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests is in the root")
+        .to_owned()
 }
 
 /// Says that a peer is missing, or fails where `WRIT_REQUIRE_PEERS=1`.
@@ -317,29 +400,48 @@ pub fn wish(scope: &str, seconds: i64, reason: &str) -> v1::CreateRequestRequest
 
 /// Asks, and returns the request.
 pub async fn ask(client: &Client, wish: v1::CreateRequestRequest) -> Result<v1::Request, Problem> {
-    let reply = client.requests().create_request(wish).await.map_err(|status| Problem::from_status(&status))?;
+    let reply = client
+        .requests()
+        .create_request(wish)
+        .await
+        .map_err(|status| Problem::from_status(&status))?;
     Ok(reply.into_inner().request.expect("a request"))
 }
 
 /// Approves.
 pub async fn approve(client: &Client, id: &str) -> Result<v1::Request, Problem> {
-    let approval = v1::ApproveRequestRequest { id: id.to_owned(), kinds: vec![], digest: None };
-    let reply = client.requests().approve_request(approval).await.map_err(|status| Problem::from_status(&status))?;
+    let approval = v1::ApproveRequestRequest {
+        id: id.to_owned(),
+        kinds: vec![],
+        digest: None,
+    };
+    let reply = client
+        .requests()
+        .approve_request(approval)
+        .await
+        .map_err(|status| Problem::from_status(&status))?;
     Ok(reply.into_inner().request.expect("a request"))
 }
 
 /// Issues.
 pub async fn issue(client: &Client, id: &str) -> Result<v1::IssueCredentialsResponse, Problem> {
     let issue = v1::IssueCredentialsRequest { id: id.to_owned() };
-    let reply = client.requests().issue_credentials(issue).await.map_err(|status| Problem::from_status(&status))?;
+    let reply = client
+        .requests()
+        .issue_credentials(issue)
+        .await
+        .map_err(|status| Problem::from_status(&status))?;
     Ok(reply.into_inner())
 }
 
 /// Credentials as the sandbox's client takes them.
 pub fn session(reply: &v1::IssueCredentialsResponse) -> writ_sandbox::Session {
     let given = reply.credentials.as_ref().expect("credentials");
-    let credentials =
-        writ_sandbox::Credentials::new(&given.access_key_id, &given.secret_access_key, Some(&given.session_token));
+    let credentials = writ_sandbox::Credentials::new(
+        &given.access_key_id,
+        &given.secret_access_key,
+        Some(&given.session_token),
+    );
     writ_sandbox::Session::new(credentials, &reply.region)
 }
 
@@ -362,7 +464,8 @@ fn write_private(path: &Path, text: &str) {
         .mode(0o600)
         .open(path)
         .expect("the file opens");
-    file.write_all(text.as_bytes()).expect("the file is written");
+    file.write_all(text.as_bytes())
+        .expect("the file is written");
 }
 
 fn config(dir: &Path, people: &str, ci: &str, endpoint: &str) -> String {
