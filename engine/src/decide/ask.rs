@@ -174,14 +174,9 @@ impl<'a> Ask<'a> {
     }
 
     /// The policies that could matter to this activation.
-    pub(super) fn slice(&self) -> Slice<'_> {
+    pub(super) fn slice(&self) -> Slice<'a> {
         let index = self.asker.index();
-        index.slice(
-            self.asker.policies(),
-            index.activate(),
-            &self.asker.line,
-            &self.line,
-        )
+        index.slice(index.activate(), &self.asker.line, &self.line)
     }
 
     /// May it be issued with these approvals?
@@ -283,7 +278,12 @@ impl<'a> Ask<'a> {
         request: &Request,
     ) -> Answer {
         let facts = &self.asker.policies().facts;
-        let answer = evaluate(facts, &slice.set, entities, request);
+        let answer = evaluate(
+            facts,
+            slice.0.iter().map(|part| &part.set),
+            entities,
+            request,
+        );
         self.errored
             .borrow_mut()
             .extend(answer.errored.iter().cloned());
@@ -294,12 +294,16 @@ impl<'a> Ask<'a> {
     pub(super) fn facts<'s>(
         &self,
         slice: &'s Slice<'a>,
-    ) -> impl Iterator<Item = (&'s Head, &'a PolicyFacts)> + use<'s, 'a> {
+    ) -> impl Iterator<Item = (&'a Head, &'a PolicyFacts)> + use<'a, 's> {
         let facts = &self.asker.policies().facts;
         slice
-            .heads
-            .iter()
-            .filter_map(|head| Some((*head, facts.get(&head.id)?)))
+            .heads()
+            .filter_map(|head| Some((head, facts.get(&head.id)?)))
+    }
+
+    /// No approval of any kind.
+    pub(super) fn nobody(&self) -> Counts {
+        vec![0; self.asker.index().kinds().len()]
     }
 
     /// The most approvals of each kind that the policies of a slice can tell apart; nought for a kind they do not read.

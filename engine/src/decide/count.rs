@@ -6,12 +6,12 @@ use super::ask::Counts;
 
 /// Every way to count `people`, each for at most one of the kinds they may give, that no other way betters. Counts above
 /// `tops` make no difference to the policies and are left out.
-pub(super) fn best_counts(people: &[BTreeSet<usize>], tops: &[u32]) -> Vec<Counts> {
+pub(super) fn best_counts(people: &[&BTreeSet<usize>], tops: &[u32]) -> Vec<Counts> {
     let mut reachable: BTreeSet<Counts> = BTreeSet::from([vec![0; tops.len()]]);
     for kinds in people {
         let mut further = BTreeSet::new();
         for counts in &reachable {
-            for kind in kinds {
+            for kind in *kinds {
                 further.extend(one_more(counts, *kind, tops));
             }
         }
@@ -97,21 +97,26 @@ mod tests {
         of.iter().copied().collect()
     }
 
+    /// Kinds by number.
+    type Kinds = &'static [usize];
+
     #[test]
     fn nobody_is_counted_for_two_kinds() {
-        let rows: [(&[&[usize]], &[u32], &[&[u32]]); 7] = [
-            (&[], &[2, 2], &[&[0, 0]]),
-            (&[&[0, 1]], &[2, 2], &[&[0, 1], &[1, 0]]),
-            (&[&[0, 1], &[0]], &[2, 2], &[&[1, 1], &[2, 0]]),
-            (&[&[0], &[1]], &[2, 2], &[&[1, 1]]),
+        type Row = (&'static [Kinds], [u32; 2], &'static [[u32; 2]]);
+        let rows: [Row; 7] = [
+            (&[], [2, 2], &[[0, 0]]),
+            (&[&[0, 1]], [2, 2], &[[0, 1], [1, 0]]),
+            (&[&[0, 1], &[0]], [2, 2], &[[1, 1], [2, 0]]),
+            (&[&[0], &[1]], [2, 2], &[[1, 1]]),
             // What no policy reads is not counted.
-            (&[&[0], &[1]], &[0, 2], &[&[0, 1]]),
-            (&[&[0], &[0], &[0]], &[2, 2], &[&[2, 0]]),
-            (&[&[0, 1], &[0, 1]], &[1, 1], &[&[1, 1]]),
+            (&[&[0], &[1]], [0, 2], &[[0, 1]]),
+            (&[&[0], &[0], &[0]], [2, 2], &[[2, 0]]),
+            (&[&[0, 1], &[0, 1]], [1, 1], &[[1, 1]]),
         ];
         for (people, tops, expected) in rows {
             let people: Vec<BTreeSet<usize>> = people.iter().map(|of| kinds(of)).collect();
-            let mut best = best_counts(&people, tops);
+            let people: Vec<&BTreeSet<usize>> = people.iter().collect();
+            let mut best = best_counts(&people, &tops);
             best.sort();
             assert_eq!(best, expected, "{people:?} up to {tops:?}");
         }
@@ -119,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_seat_is_freed_by_moving_someone_who_can_take_another() {
-        let rows: [(&[usize], &[&[usize]], usize); 6] = [
+        let rows: [(Kinds, &[Kinds], usize); 6] = [
             (&[0, 1], &[&[0, 1], &[0]], 2),
             (&[0, 1], &[&[0, 1]], 1),
             (&[0, 0, 1], &[&[0, 1], &[0, 1], &[0]], 3),
@@ -130,11 +135,8 @@ mod tests {
         for (seats, people, expected) in rows {
             let people: Vec<BTreeSet<usize>> = people.iter().map(|of| kinds(of)).collect();
             let people: Vec<&BTreeSet<usize>> = people.iter().collect();
-            assert_eq!(
-                seats_taken(seats, &people),
-                expected,
-                "{seats:?} among {people:?}"
-            );
+            let taken = seats_taken(seats, &people);
+            assert_eq!(taken, expected, "{seats:?} among {people:?}");
         }
     }
 }

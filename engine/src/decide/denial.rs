@@ -8,13 +8,13 @@ use crate::bundle::policies::{ConditionFacts, PolicyFacts};
 
 use super::ask::{Ask, Wish};
 use super::evaluate::evaluate;
-use super::index::Slice;
+use super::search::Search;
 use super::{Condition, Unmet, Why};
 
 /// Why this wish is denied even with all the approvals there could be, so that only real obstacles are named.
-pub(super) fn why<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>, wish: Wish<'_>) -> Why {
-    let tops = ask.tops(slice);
-    let Some(request) = ask.activation(wish, &tops) else {
+pub(super) fn why(search: &Search<'_>, wish: Wish<'_>) -> Why {
+    let (ask, slice) = (search.ask, &search.slice);
+    let Some(request) = ask.activation(wish, &search.tops) else {
         return Why::Unknown;
     };
     let answer = ask.evaluate(slice, &ask.entities, &request);
@@ -80,7 +80,7 @@ impl Evidence<'_> {
         let nothing_known = BTreeMap::new();
         let answer = evaluate(
             &nothing_known,
-            &condition.alone,
+            [&condition.alone],
             &self.ask.entities,
             self.request,
         );

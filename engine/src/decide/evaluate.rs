@@ -13,7 +13,7 @@ use crate::bundle::policies::PolicyFacts;
 pub(super) struct Answer {
     /// A permit matched, no forbid did, and every forbid could be evaluated.
     pub(super) allowed: bool,
-    /// The permits that matched, where it is allowed.
+    /// The permits that matched, unless a forbid did.
     pub(super) permits: Vec<PolicyId>,
     /// The forbids that matched.
     pub(super) forbids: Vec<PolicyId>,
@@ -23,32 +23,37 @@ pub(super) struct Answer {
     pub(super) errored: Vec<PolicyId>,
 }
 
-/// Asks Cedar. It skips a policy that errs, a forbid included; here an erring forbid is a denial.
-pub(super) fn evaluate(
+/// Asks Cedar about `sets` as if they were one. It skips a policy that errs, a forbid included; here an erring forbid is a
+/// denial.
+pub(super) fn evaluate<'s>(
     facts: &BTreeMap<PolicyId, PolicyFacts>,
-    set: &PolicySet,
+    sets: impl IntoIterator<Item = &'s PolicySet>,
     entities: &Entities,
     request: &Request,
 ) -> Answer {
-    let response = Authorizer::new().is_authorized(request, set, entities);
-    let diagnostics = response.diagnostics();
-    let errored: Vec<PolicyId> = diagnostics
-        .errors()
-        .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().clone())
-        .collect();
-    // A policy nothing is known of counts as a forbid.
-    let forbids = |id: &PolicyId| facts.get(id).is_none_or(|facts| facts.forbids);
-    let errored_forbids: Vec<PolicyId> = errored.iter().filter(|id| forbids(id)).cloned().collect();
-    let reasons: Vec<PolicyId> = diagnostics.reason().cloned().collect();
-    let (permits, forbids) = match response.decision() {
-        Decision::Allow => (reasons, Vec::new()),
-        Decision::Deny => (Vec::new(), reasons),
-    };
-    Answer {
-        allowed: response.decision() == Decision::Allow && errored_forbids.is_empty(),
-        permits,
-        forbids,
-        errored_forbids,
-        errored,
+    let authorizer = Authorizer::new();
+    let mut all = Answer::default();
+    for set in sets {
+        let response = authorizer.is_authorized(request, set, entities);
+        let reasons = response.diagnostics().reason().cloned();
+        match response.decision() {
+            Decision::Allow => all.permits.extend(reasons),
+            // The reasons of a denial are its forbids; where none matched there is no reason.
+            Decision::Deny => all.forbids.extend(reasons),
+        }
+        for AuthorizationError::PolicyEvaluationError(error) in response.diagnostics().errors() {
+            let id = error.policy_id();
+            // A policy nothing is known of counts as a forbid.
+            if facts.get(id).is_none_or(|facts| facts.forbids) {
+                all.errored_forbids.push(id.clone());
+            }
+            all.errored.push(id.clone());
+        }
     }
+    if !all.forbids.is_empty() {
+        all.permits.clear();
+    }
+    all.allowed =
+        !all.permits.is_empty() && all.forbids.is_empty() && all.errored_forbids.is_empty();
+    all
 }

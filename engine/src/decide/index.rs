@@ -3,8 +3,10 @@
 //! Cedar tries every policy it is given. A policy whose head (`principal in …, action == …, resource == …`) cannot match
 //! is false whatever its conditions say, and testing a head cannot err, so leaving such policies out changes neither the
 //! decision, nor the reasons, nor the errors. What is left is a slice, whose size does not grow with the bundle.
+//!
+//! Policies whose heads name the same entities are kept together as a part, a policy set of its own, so a slice is a list
+//! of parts and nothing is copied for a question.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use cedar_policy::{
@@ -20,7 +22,7 @@ use crate::principal::UserId;
 /// The policies of a bundle by action and head, and the people of each group. Made once, when the bundle is loaded.
 #[derive(Debug)]
 pub(crate) struct Index {
-    heads: HashMap<EntityUid, Keyed<Keyed<Vec<Head>>>>,
+    parts: HashMap<EntityUid, Keyed<Keyed<Part>>>,
     members: HashMap<EntityUid, Vec<UserId>>,
     activate: EntityUid,
     view: EntityUid,
@@ -34,6 +36,13 @@ pub(super) struct Head {
     pub(super) forbids: bool,
     pub(super) principal: PrincipalConstraint,
     resource: ResourceConstraint,
+}
+
+/// Policies whose heads name the same principal and the same resource, or none.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) set: PolicySet,
+    pub(super) heads: Vec<Head>,
 }
 
 /// Things by the entity they name, and those that name none.
@@ -51,8 +60,9 @@ impl<T: Default> Keyed<T> {
         }
     }
 
-    fn matching<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = &'a T> {
-        std::iter::once(&self.any).chain(line.0.iter().filter_map(|uid| self.named.get(uid)))
+    fn matching(&self, line: &Line) -> impl Iterator<Item = &T> {
+        let named = line.0.iter().filter_map(|uid| self.named.get(uid));
+        std::iter::once(&self.any).chain(named)
     }
 
     fn all(&self) -> impl Iterator<Item = &T> {
@@ -78,9 +88,12 @@ impl Line {
 
 /// The policies that could matter to one question.
 #[derive(Debug)]
-pub(super) struct Slice<'a> {
-    pub(super) set: Cow<'a, PolicySet>,
-    pub(super) heads: Vec<&'a Head>,
+pub(super) struct Slice<'a>(pub(super) Vec<&'a Part>);
+
+impl<'a> Slice<'a> {
+    pub(super) fn heads(&self) -> impl Iterator<Item = &'a Head> + use<'a, '_> {
+        self.0.iter().flat_map(|part| &part.heads)
+    }
 }
 
 impl Index {
@@ -88,7 +101,7 @@ impl Index {
     pub(crate) fn new(policies: &Policies, directory: &Directory) -> Index {
         let types = &policies.types;
         let mut index = Index {
-            heads: HashMap::new(),
+            parts: HashMap::new(),
             members: HashMap::new(),
             activate: types.action("activate"),
             view: types.action("view"),
@@ -106,7 +119,7 @@ impl Index {
         for policy in policies.set.policies() {
             for action in &actions {
                 if is_about(policy, action, &policies.entities) {
-                    index.add(action, policy);
+                    index.add(action, policy, policies);
                 }
             }
         }
@@ -120,54 +133,50 @@ impl Index {
         index
     }
 
-    fn add(&mut self, action: &EntityUid, policy: &Policy) {
+    fn add(&mut self, action: &EntityUid, policy: &Policy, policies: &Policies) {
         let head = Head {
             id: policy.id().clone(),
             forbids: policy.effect() == Effect::Forbid,
             principal: policy.principal_constraint(),
             resource: policy.resource_constraint(),
         };
-        let of_action = self.heads.entry(action.clone()).or_default();
+        let of_action = self.parts.entry(action.clone()).or_default();
         let of_resource = of_action.under(head.resource_named());
-        of_resource.under(head.principal_named()).push(head);
+        let part = of_resource.under(head.principal_named());
+        if part.set.add(policy.clone()).is_err() {
+            // Only a second policy of the same id is refused, and there is none. Were there one, it might be a forbid: a
+            // part with every policy in it misses nothing.
+            part.set = policies.set.clone();
+        }
+        part.heads.push(head);
     }
 
     /// Every policy that could match when `principal` does `action` on `resource`.
-    pub(super) fn slice<'a>(
-        &'a self,
-        policies: &'a Policies,
-        action: &EntityUid,
-        principal: &'a Line,
-        resource: &'a Line,
-    ) -> Slice<'a> {
-        let of_action = self.heads.get(action).into_iter();
-        let heads = of_action
+    pub(super) fn slice(&self, action: &EntityUid, principal: &Line, resource: &Line) -> Slice<'_> {
+        let of_action = self.parts.get(action).into_iter();
+        let parts = of_action
             .flat_map(|by_resource| by_resource.matching(resource))
             .flat_map(|by_principal| by_principal.matching(principal));
-        Slice::of(policies, heads.flatten().collect())
+        Slice(parts.filter(|part| !part.heads.is_empty()).collect())
     }
 
-    /// Every policy that could match when anyone does `action` on `resource`.
-    pub(super) fn slice_for_anyone<'a>(
-        &'a self,
-        policies: &'a Policies,
+    /// The heads that could match when anyone does `action` on `resource`.
+    pub(super) fn heads_for_anyone(
+        &self,
         action: &EntityUid,
-        resource: &'a Line,
-    ) -> Slice<'a> {
-        let of_action = self.heads.get(action).into_iter();
-        let heads = of_action
+        resource: &Line,
+    ) -> impl Iterator<Item = &Head> {
+        let of_action = self.parts.get(action).into_iter();
+        of_action
             .flat_map(|by_resource| by_resource.matching(resource))
-            .flat_map(Keyed::all);
-        Slice::of(policies, heads.flatten().collect())
+            .flat_map(Keyed::all)
+            .flat_map(|part| &part.heads)
     }
 
     /// Whether some permit's head lets `principal` activate `resource`, whatever its conditions say.
     pub(super) fn some_permit_names(&self, principal: &Line, resource: &Line) -> bool {
-        let of_action = self.heads.get(&self.activate).into_iter();
-        of_action
-            .flat_map(|by_resource| by_resource.matching(resource))
-            .flat_map(|by_principal| by_principal.matching(principal))
-            .flatten()
+        self.slice(&self.activate, principal, resource)
+            .heads()
             .any(|head| !head.forbids && head.matches(principal, resource))
     }
 
@@ -242,28 +251,5 @@ impl Head {
             ResourceConstraint::IsIn(named, uid) => is(resource, named) && resource.0.contains(uid),
         };
         principal_fits && resource_fits
-    }
-}
-
-impl<'a> Slice<'a> {
-    fn of(policies: &'a Policies, heads: Vec<&'a Head>) -> Slice<'a> {
-        let mut set = PolicySet::new();
-        for head in &heads {
-            let added = policies
-                .set
-                .policy(&head.id)
-                .is_some_and(|policy| set.add(policy.clone()).is_ok());
-            if !added {
-                // Cannot happen: the index was made from this set. Were it to, a forbid might be missing, so ask them all.
-                return Slice {
-                    set: Cow::Borrowed(&policies.set),
-                    heads,
-                };
-            }
-        }
-        Slice {
-            set: Cow::Owned(set),
-            heads,
-        }
     }
 }

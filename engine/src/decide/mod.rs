@@ -15,6 +15,7 @@ mod grant;
 mod index;
 mod nearest;
 mod people;
+mod search;
 mod view;
 mod ways;
 
@@ -41,6 +42,7 @@ pub use ways::COUNTS_TRIED_MAX;
 
 use ask::{Ask, Asker, Wish};
 use people::Consents;
+use search::Search;
 
 /// What someone could ask for: everything of a request but its place in the record.
 #[derive(Debug, Clone)]
@@ -118,27 +120,31 @@ pub fn check(bundle: &Bundle, draft: &Draft<'_>, now: Moment) -> Decision<Allowe
 /// Granted if the consents there are suffice, else what would, else why nothing would.
 fn answer<'a>(ask: &'a Ask<'a>, wish: Wish<'_>, consents: &Consents) -> Decision<Allowed> {
     let slice = ask.slice();
-    let tops = ask.tops(&slice);
-    let people: Vec<BTreeSet<usize>> = consents.counting.values().cloned().collect();
-    let counted = count::best_counts(&people, &tops);
-    for counts in &counted {
-        let answer = ask.activate(&slice, wish, counts);
+    // Most grants need nobody's consent, so that is asked before anything is worked out.
+    let nobody = ask.nobody();
+    let at_once = ask.activate(&slice, wish, &nobody);
+    if at_once.allowed {
+        return Decision::Granted(ask.allowed(&at_once, &nobody));
+    }
+    let search = Search::of(ask, slice);
+    let people: Vec<&BTreeSet<usize>> = consents.counting.values().collect();
+    let counted = count::best_counts(&people, &search.tops);
+    for counts in counted.iter().filter(|counts| **counts != nobody) {
+        let answer = search.answer(wish, counts);
         if answer.allowed {
             return Decision::Granted(ask.allowed(&answer, counts));
         }
     }
-    if ask.activate(&slice, wish, &tops).allowed {
+    if search.could_be(wish) {
+        let counted = counted.first().map(|counts| ask.by_kind(counts));
         return Decision::NeedsApproval(NeedsApproval {
-            counted: counted
-                .first()
-                .map(|counts| ask.by_kind(counts))
-                .unwrap_or_default(),
-            ways: ways::ways(ask, &slice, wish, consents),
+            counted: counted.unwrap_or_default(),
+            ways: ways::ways(&search, wish, consents),
             alarms: ask.alarms(),
         });
     }
-    let why = denial::why(ask, &slice, wish);
-    let nearest = nearest::nearest(ask, &slice, wish);
+    let why = denial::why(&search, wish);
+    let nearest = nearest::nearest(&search, wish);
     Decision::Denied(Denied {
         why,
         nearest,
@@ -237,7 +243,7 @@ pub fn offers(bundle: &Bundle, principal: &Principal, now: Moment) -> Vec<Offer>
             return None;
         }
         let ask = asker.wants(scope, now.floor_s(), REASON_SOME)?;
-        let [without_ticket, with_ticket] = nearest::longest(&ask, &ask.slice())?;
+        let [without_ticket, with_ticket] = nearest::longest(&Search::of(&ask, ask.slice()))?;
         Some(Offer {
             scope: scope.clone(),
             without_ticket,

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::window::{Duration, WINDOW_MAX_S, Window};
 
-use super::ask::{Ask, Wish};
-use super::index::Slice;
+use super::ask::Wish;
 use super::people::Consents;
+use super::search::Search;
 use super::ways::ways;
 use super::{Longest, Nearest, Way};
 
@@ -15,46 +15,48 @@ const TICKET_SOME: &str = "TICKET-1";
 
 /// The nearest request to a denied wish: the same with a ticket, or else the longest shorter one, rather without a ticket
 /// than with. It would be a new request, so the approvals of this one do not count for it.
-pub(super) fn nearest<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>, wish: Wish<'_>) -> Option<Nearest> {
+pub(super) fn nearest(search: &Search<'_>, wish: Wish<'_>) -> Option<Nearest> {
     let with_ticket = Wish {
         ticket: Some(TICKET_SOME),
         ..wish
     };
-    let may_add = wish.ticket.is_none() && reads_ticket(ask, slice);
-    let tops = ask.tops(slice);
-    if may_add && ask.activate(slice, with_ticket, &tops).allowed {
-        return Some(found(ask, slice, with_ticket, true));
+    let may_add = wish.ticket.is_none() && search.reads_ticket;
+    if may_add && search.could_be(with_ticket) {
+        return Some(found(search, with_ticket, true));
     }
-    let shorter = critical_durations(ask, slice, wish.window.duration().as_s() - 1);
-    let alone = longest_of(ask, slice, wish, &shorter);
-    if let Some(wish) = alone {
-        return Some(found(ask, slice, wish, false));
+    let shorter = critical_durations(search, wish.window.duration().as_s() - 1);
+    if let Some(wish) = longest_of(search, wish, &shorter) {
+        return Some(found(search, wish, false));
     }
-    let wish = may_add.then(|| longest_of(ask, slice, with_ticket, &shorter))??;
-    Some(found(ask, slice, wish, true))
+    if !may_add {
+        return None;
+    }
+    longest_of(search, with_ticket, &shorter).map(|wish| found(search, wish, true))
 }
 
-fn found<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>, wish: Wish<'_>, add_ticket: bool) -> Nearest {
+fn found(search: &Search<'_>, wish: Wish<'_>, add_ticket: bool) -> Nearest {
     Nearest {
         duration: wish.window.duration(),
         add_ticket,
-        ways: needed(ask, slice, wish),
+        ways: needed(search, wish),
     }
 }
 
-/// The longest windows of a scope that is not asked for yet, without a ticket and with one where that makes a difference.
-pub(super) fn longest<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>) -> Option<[Option<Longest>; 2]> {
-    let window = Window::opening(ask.opens_at(), Duration::from_s(WINDOW_MAX_S).ok()?).ok()?;
-    let durations = critical_durations(ask, slice, WINDOW_MAX_S);
+/// The longest windows of a scope that nobody has asked for yet: without a ticket, and with one where that makes a
+/// difference.
+pub(super) fn longest(search: &Search<'_>) -> Option<[Option<Longest>; 2]> {
+    let most = Duration::from_s(WINDOW_MAX_S).ok()?;
+    let window = Window::opening(search.ask.opens_at(), most).ok()?;
+    let durations = critical_durations(search, WINDOW_MAX_S);
     let of = |ticket| {
-        let wish = longest_of(ask, slice, Wish { window, ticket }, &durations)?;
+        let wish = longest_of(search, Wish { window, ticket }, &durations)?;
         Some(Longest {
             duration: wish.window.duration(),
-            ways: needed(ask, slice, wish),
+            ways: needed(search, wish),
         })
     };
     let without = of(None);
-    let with = if reads_ticket(ask, slice) {
+    let with = if search.reads_ticket {
         of(Some(TICKET_SOME))
     } else {
         None
@@ -64,48 +66,39 @@ pub(super) fn longest<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>) -> Option<[Option
 }
 
 /// The ways of a wish that is allowed with enough approvals; none are needed when it is allowed with no approval.
-fn needed<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>, wish: Wish<'_>) -> Vec<Way> {
-    let mut ways = ways(ask, slice, wish, &Consents::default());
+fn needed(search: &Search<'_>, wish: Wish<'_>) -> Vec<Way> {
+    let mut ways = ways(search, wish, &Consents::default());
     ways.retain(|way| !way.needs.is_empty());
     ways
 }
 
-fn reads_ticket<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>) -> bool {
-    ask.facts(slice).any(|(_, facts)| facts.reads_ticket)
-}
-
 /// The durations up to `most_s` at which the answer can change: those the policies compare with, what is left until the
 /// moments they compare with, and the most.
-fn critical_durations<'a>(ask: &'a Ask<'a>, slice: &Slice<'a>, most_s: u32) -> BTreeSet<u32> {
+fn critical_durations(search: &Search<'_>, most_s: u32) -> BTreeSet<u32> {
     let mut durations = BTreeSet::from([most_s]);
-    for (_, facts) in ask.facts(slice) {
+    for (_, facts) in search.ask.facts(&search.slice) {
         durations.extend(&facts.durations_s);
         for closes_at in &facts.closes_at {
-            let left_s = closes_at.since_ms(ask.opens_at()).div_euclid(1_000);
+            let left_s = closes_at.since_ms(search.ask.opens_at()).div_euclid(1_000);
             // The window that ends just then, and the one that ends a second before.
-            durations.extend(
-                [left_s, left_s - 1]
-                    .into_iter()
-                    .filter_map(|s| u32::try_from(s).ok()),
-            );
+            let both = [left_s, left_s - 1];
+            durations.extend(both.into_iter().filter_map(|s| u32::try_from(s).ok()));
         }
     }
     durations.retain(|duration| (1..=most_s).contains(duration));
     durations
 }
 
-/// The wish with the longest of these durations that is allowed with all the approvals there could be.
-fn longest_of<'a, 'w>(
-    ask: &'a Ask<'a>,
-    slice: &Slice<'a>,
+/// The wish with the longest of these durations that could be allowed.
+fn longest_of<'w>(
+    search: &Search<'_>,
     wish: Wish<'w>,
     durations: &BTreeSet<u32>,
 ) -> Option<Wish<'w>> {
-    let tops = ask.tops(slice);
     durations.iter().rev().find_map(|duration| {
         let duration = Duration::from_s(*duration).ok()?;
-        let window = Window::opening(ask.opens_at(), duration).ok()?;
+        let window = Window::opening(search.ask.opens_at(), duration).ok()?;
         let wish = Wish { window, ..wish };
-        ask.activate(slice, wish, &tops).allowed.then_some(wish)
+        search.could_be(wish).then_some(wish)
     })
 }

@@ -61,7 +61,7 @@ impl Ask<'_> {
         let uid = policies.types.user(person);
         let line = Line::of(&policies.entities, &uid);
         let permitted = |action: &EntityUid| {
-            let slice = index.slice(policies, action, &line, &self.line);
+            let slice = index.slice(action, &line, &self.line);
             self.request(uid.clone(), action.clone(), context.clone())
                 .is_some_and(|request| self.evaluate(&slice, &entities, &request).allowed)
         };
@@ -85,11 +85,16 @@ impl Ask<'_> {
         else {
             return Vec::new();
         };
-        let slice = index.slice_for_anyone(self.asker.policies(), action, &self.line);
         // The heads only say whom to ask about; Cedar says who may.
+        let policies = self.asker.policies();
         let mut named: BTreeSet<&UserId> = BTreeSet::new();
-        for (head, facts) in self.facts(&slice).filter(|(head, _)| !head.forbids) {
-            match (&head.principal, &facts.principal_hint) {
+        let heads = index.heads_for_anyone(action, &self.line);
+        for head in heads.filter(|head| !head.forbids) {
+            let hint = policies
+                .facts
+                .get(&head.id)
+                .and_then(|facts| facts.principal_hint.as_ref());
+            match (&head.principal, hint) {
                 (PrincipalConstraint::Eq(uid), _) => named.extend(self.user_named(uid)),
                 (PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid), _) => {
                     named.extend(self.user_named(uid));
@@ -112,9 +117,11 @@ impl Ask<'_> {
         let Some(entities) = self.asker.entities(&self.scope.id, named.iter().copied()) else {
             return Vec::new();
         };
-        let types = &self.asker.policies().types;
         let may = |person: &UserId| {
-            self.request(types.user(person), action.clone(), context.clone())
+            let uid = policies.types.user(person);
+            let line = Line::of(&policies.entities, &uid);
+            let slice = index.slice(action, &line, &self.line);
+            self.request(uid, action.clone(), context.clone())
                 .is_some_and(|request| self.evaluate(&slice, &entities, &request).allowed)
         };
         named

@@ -41,9 +41,10 @@ pub(super) fn names(
     let resource = policies.types.scope(scope);
     let of_viewer = Line::of(&policies.entities, &principal);
     let of_scope = Line::of(&policies.entities, &resource);
-    let slice = index.slice(policies, index.view(), &of_viewer, &of_scope);
+    let slice = index.slice(index.view(), &of_viewer, &of_scope);
     let whom = about_whom(&policies.types, person, &requester.id);
     let context = Context::from_pairs(whom).ok()?;
     let question = Question::new(principal, index.view().clone(), resource, context, None).ok()?;
-    Some(evaluate(&policies.facts, &slice.set, &entities, &question).allowed)
+    let sets = slice.0.iter().map(|part| &part.set);
+    Some(evaluate(&policies.facts, sets, &entities, &question).allowed)
 }

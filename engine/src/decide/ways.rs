@@ -7,8 +7,8 @@ use crate::principal::UserId;
 
 use super::ask::{Ask, Counts, Wish};
 use super::count::{covers, one_more, seats_taken};
-use super::index::Slice;
 use super::people::Consents;
+use super::search::Search;
 use super::{Eligible, PEOPLE_MAX, Way};
 
 /// How many sets of approvals are tried for one answer: some tens of milliseconds, and far more than the dozens that three
@@ -16,16 +16,11 @@ use super::{Eligible, PEOPLE_MAX, Way};
 pub const COUNTS_TRIED_MAX: usize = 2_048;
 
 /// Every minimal way for this wish, the cheapest first and those nobody can give last. Empty when there is none.
-pub(super) fn ways<'a>(
-    ask: &'a Ask<'a>,
-    slice: &Slice<'a>,
-    wish: Wish<'_>,
-    consents: &Consents,
-) -> Vec<Way> {
-    let tops = ask.tops(slice);
+pub(super) fn ways(search: &Search<'_>, wish: Wish<'_>, consents: &Consents) -> Vec<Way> {
+    let ask = search.ask;
     let mut because = BTreeMap::new();
-    let minimal = minimal_counts(&tops, |counts| {
-        let answer = ask.activate(slice, wish, counts);
+    let minimal = minimal_counts(&search.tops, |counts| {
+        let answer = search.answer(wish, counts);
         if answer.allowed {
             because.insert(counts.to_vec(), ask.places(&answer.permits));
         }
@@ -185,8 +180,12 @@ mod tests {
 
     #[test]
     fn the_minimal_counts_are_found_and_no_others() {
-        type Rule = fn(&[u32]) -> bool;
-        let rows: [(&[u32], Rule, &[&[u32]]); 6] = [
+        type Row = (
+            &'static [u32],
+            fn(&[u32]) -> bool,
+            &'static [&'static [u32]],
+        );
+        let rows: [Row; 6] = [
             (&[2, 2], |_| true, &[&[0, 0]]),
             (&[2, 2], |_| false, &[]),
             (&[2, 2], |counts| counts[0] >= 1, &[&[1, 0]]),

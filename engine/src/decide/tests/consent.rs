@@ -91,7 +91,11 @@ fn a_managers_consent_grants() {
 fn one_person_is_never_two_kinds_of_consent() {
     let both = "context.approvals.owner >= 1 && context.approvals.security >= 1";
     let bundle = needing(both);
-    let rows: [(&[(&str, &[&str])], &str); 6] = [
+    type Row = (
+        &'static [(&'static str, &'static [&'static str])],
+        &'static str,
+    );
+    let rows: [Row; 6] = [
         (&[], "needs owner=1 (ada ben) security=1 (ada ben cleo)"),
         // Ada could be counted as either, so either may be what is still missing.
         (

@@ -104,9 +104,8 @@ fn config() -> ProptestConfig {
 
 /// Lets the people a way names consent as it says, if distinct people can.
 fn give(case: &Case, way: &Way) -> Option<Case> {
-    let short: Vec<(&Kind, &Eligible)> = way.who.iter().map(|(kind, who)| (kind, who)).collect();
     let mut seats = Vec::new();
-    for (kind, who) in short {
+    for (kind, who) in &way.who {
         let had = case
             .approvals()
             .iter()
