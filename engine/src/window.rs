@@ -30,6 +30,9 @@ impl From<Moment> for i64 {
 }
 
 impl Moment {
+    /// The earliest moment, 1970-01-01T00:00:00Z.
+    pub const EPOCH: Moment = Moment(0);
+
     /// The latest moment a journal can hold, 9999-12-30T22:00:00.999Z: what RFC 3339 and Cedar can both write.
     pub const MAX: Moment = Moment(253_402_207_200_999);
 

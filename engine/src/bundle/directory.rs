@@ -83,6 +83,14 @@ impl Directory {
             .get(&(issuer.to_owned(), stable_id.to_owned()))
     }
 
+    /// The issuers that identities name, each once: the broker's configuration must know them.
+    pub fn issuers(&self) -> BTreeSet<&str> {
+        self.identities
+            .keys()
+            .map(|(issuer, _)| issuer.as_str())
+            .collect()
+    }
+
     /// A user.
     pub fn user(&self, id: &UserId) -> Option<&User> {
         self.users.get(id)

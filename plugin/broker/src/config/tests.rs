@@ -1,0 +1,183 @@
+use super::*;
+use crate::identity::{Algorithm, IssuerKind};
+use crate::issuer::CredentialSource;
+
+const WHOLE: &str = r#"
+listener "tcp" {
+  address = "0.0.0.0:8443"
+  tls {
+    cert_file = "tls/cert.pem"
+    key_file  = "/etc/writ/key.pem"
+  }
+}
+store {
+  path             = "writ.db"
+  signing_key_file = "writ.key"
+  origin           = "writ.example.com/journal"
+}
+bundle {
+  path = "policies"
+}
+issuer "corp" {
+  kind            = "oidc"
+  url             = "https://login.example.com"
+  audience        = "https://writ.example.com"
+  algorithms      = ["ES256"]
+  stable_id_claim = "oid"
+  required_claims = { tid = "a1" }
+}
+issuer "github" {
+  kind     = "github-actions"
+  url      = "https://token.actions.githubusercontent.com"
+  audience = "https://writ.example.com"
+}
+aws {
+  credentials = "web-identity"
+}
+log {
+  format = "terminal"
+  level  = "debug"
+}
+"#;
+
+fn parse(text: &str) -> Result<Config, Report> {
+    Config::parse("writ.hcl", text, Path::new("/etc/writ.d"))
+}
+
+#[test]
+fn a_whole_file_is_read_and_its_paths_are_relative_to_it() {
+    let config = parse(WHOLE).unwrap();
+    assert_eq!(
+        config.listener,
+        Listener::Tcp {
+            address: "0.0.0.0:8443".parse().unwrap(),
+            tls: Some(TlsFiles {
+                cert_file: "/etc/writ.d/tls/cert.pem".into(),
+                key_file: "/etc/writ/key.pem".into(),
+            }),
+        }
+    );
+    assert_eq!(config.store.path, Path::new("/etc/writ.d/writ.db"));
+    assert_eq!(config.bundle, Path::new("/etc/writ.d/policies"));
+    let [corp, github] = config.issuers.as_slice() else {
+        panic!("two issuers");
+    };
+    assert_eq!(corp.algorithms, [Algorithm::Es256]);
+    assert_eq!(corp.stable_id_claim, "oid");
+    assert_eq!(corp.required_claims["tid"], "a1");
+    assert_eq!(github.kind, IssuerKind::GithubActions);
+    assert_eq!(github.algorithms, [Algorithm::Rs256]);
+    assert_eq!(config.aws.credentials, CredentialSource::WebIdentity);
+    assert_eq!(config.log.level, Level::DEBUG);
+}
+
+#[test]
+fn the_defaults_are_the_careful_ones() {
+    let config = parse(&WHOLE.replace("log {\n  format = \"terminal\"\n  level  = \"debug\"\n}", ""));
+    let config = config.unwrap();
+    assert_eq!(config.log, Log::default());
+    assert!(config.aws.role_session);
+    assert_eq!(config.aws.endpoint_url, None);
+}
+
+#[test]
+fn each_mistake_is_named_with_what_would_work() {
+    // What is replaced by what, and what the report then says.
+    let table = [
+        ("address = \"0.0.0.0:8443\"", "adress = \"0.0.0.0:8443\"", "did you mean `address`"),
+        ("\"0.0.0.0:8443\"", "\"localhost\"", "write it like `127.0.0.1:8443`"),
+        ("listener \"tcp\"", "listener \"tpc\"", "use `tcp` or `unix`"),
+        ("listener \"tcp\" {", "listener {", "exactly one name"),
+        ("store {", "stoer {", "lacks a block `store`"),
+        ("\"writ.example.com/journal\"", "\"a b\"", "an origin is a name"),
+        ("\"writ.example.com/journal\"", "\"a+b\"", "an origin is a name"),
+        ("kind            = \"oidc\"", "kind = \"saml\"", "use `oidc` or `github-actions`"),
+        ("[\"ES256\"]", "[\"HS256\"]", "use `RS256`"),
+        ("[\"ES256\"]", "[\"none\"]", "use `RS256`"),
+        ("[\"ES256\"]", "[]", "algorithms"),
+        ("\"https://login.example.com\"", "\"http://login.example.com\"", "not encrypted"),
+        ("stable_id_claim = \"oid\"", "stable_id_claim = \"email\"", "use `sub`"),
+        ("{ tid = \"a1\" }", "{ tid = 1 }", "must be a string"),
+        ("\"web-identity\"", "\"wdb\"", "use `environment`"),
+        ("\"web-identity\"", "\"profile\"", "lacks `credentials_file`"),
+        ("aws {", "aws {\n  endpoint_url = \"http://sts.example.com\"", "not encrypted"),
+        ("aws {", "aws {\n  external_id = \"x\"", "an external id has"),
+        ("aws {", "aws {\n  secret_access_key = \"x\"", "takes no `secret_access_key`"),
+        ("format = \"terminal\"", "format = \"xml\"", "use `json` or `terminal`"),
+        ("level  = \"debug\"", "level = \"loud\"", "use `error`, `warn`"),
+        ("bundle {\n  path = \"policies\"\n}", "", "lacks a block `bundle`"),
+    ];
+    for (what, instead, expected) in table {
+        assert!(WHOLE.contains(what), "{what}");
+        let report = parse(&WHOLE.replace(what, instead)).unwrap_err().to_string();
+        // The report wraps long lines; the words are compared without the breaks.
+        let words = report.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = words.replace("│ ", "");
+        assert!(words.contains(expected), "{what} -> {instead}:\n{report}");
+    }
+}
+
+#[test]
+fn another_machine_is_never_served_without_tls_and_loopback_may_be() {
+    let plain = |address: &str| {
+        let block = format!("listener \"tcp\" {{\n  address = \"{address}\"\n}}");
+        let (start, end) = (
+            WHOLE.find("listener").unwrap(),
+            WHOLE.find("store {").unwrap(),
+        );
+        parse(&format!("{}{block}\n{}", &WHOLE[..start], &WHOLE[end..]))
+    };
+    for open in ["0.0.0.0:8443", "10.0.0.1:1", "[::]:8443", "192.168.1.1:80"] {
+        assert!(plain(open).unwrap_err().to_string().contains("TLS"), "{open}");
+    }
+    for here in ["127.0.0.1:0", "[::1]:8443", "127.9.9.9:1"] {
+        assert!(plain(here).is_ok(), "{here}");
+    }
+}
+
+#[test]
+fn there_is_exactly_one_listener() {
+    let unix = "listener \"unix\" {\n  path = \"/run/writ/writ.sock\"\n}\n";
+    let two = parse(&format!("{WHOLE}{unix}")).unwrap_err().to_string();
+    assert!(two.contains("more than one listener"), "{two}");
+    let start = WHOLE.find("store {").unwrap();
+    let none = parse(&WHOLE[start..]).unwrap_err().to_string();
+    assert!(none.contains("there is no listener"), "{none}");
+    let config = parse(&format!("{unix}{}", &WHOLE[start..])).unwrap();
+    assert_eq!(
+        config.listener,
+        Listener::Unix {
+            path: "/run/writ/writ.sock".into()
+        }
+    );
+}
+
+#[test]
+fn every_error_of_a_file_is_told_at_once() {
+    let text = WHOLE
+        .replace("\"0.0.0.0:8443\"", "\"x\"")
+        .replace("\"ES256\"", "\"HS256\"")
+        .replace("\"web-identity\"", "\"x\"")
+        .replace("\"terminal\"", "\"x\"");
+    assert_eq!(parse(&text).unwrap_err().errors(), 4);
+}
+
+#[test]
+fn a_key_in_the_wrong_place_is_not_repeated() {
+    let text = WHOLE.replace("\"web-identity\"", "\"AKIAIOSFODNN7EXAMPLE\"");
+    let report = parse(&text).unwrap_err();
+    let findings = report.findings();
+    assert!(!findings[0].message.contains("AKIA"));
+}
+
+#[test]
+fn a_file_that_is_missing_or_too_large_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("writ.hcl");
+    assert!(Config::load(&path).unwrap_err().to_string().contains("cannot be read"));
+    std::fs::write(&path, " ".repeat(300_000)).unwrap();
+    assert!(Config::load(&path).unwrap_err().to_string().contains("larger than"));
+    std::fs::write(&path, WHOLE).unwrap();
+    let config = Config::load(&path).unwrap();
+    assert_eq!(config.bundle, folder.path().join("policies"));
+}

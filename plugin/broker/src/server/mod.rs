@@ -1,0 +1,339 @@
+//! The server: a broker assembled from its configuration, started, and stopped without losing what it has promised.
+
+mod assemble;
+mod gate;
+mod listen;
+mod peer;
+mod places;
+mod rates;
+mod record;
+mod requests;
+mod scopes;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use writ_api::v1::journal_service_server::JournalServiceServer;
+use writ_api::v1::request_service_server::RequestServiceServer;
+use writ_api::v1::scope_service_server::ScopeServiceServer;
+use writ_engine::bundle::Report;
+
+use crate::bundle::{BundleSlot, Reload};
+use crate::clock::Clock;
+use crate::config::{Config, Listener};
+use crate::desk::{Desk, DeskError};
+use crate::identity::IssuerError;
+use crate::journal::KeyError;
+use crate::limits::{
+    BUNDLE_POLL_MS, BUNDLE_REMINDER_S, CALL_TIMEOUT_S, DRAIN_S, HEADERS_MAX, KEEPALIVE_INTERVAL_S,
+    KEEPALIVE_TIMEOUT_S, MESSAGE_MAX, PENDING_RESETS_MAX, STREAMS_PER_CONNECTION_MAX,
+};
+use gate::Gate;
+
+pub use assemble::check;
+pub use gate::REQUEST_ID;
+pub use listen::{At, ListenError};
+
+/// How much longer than a call the transport waits for the call's message to arrive and be answered, in seconds.
+const TRANSPORT_SLACK_S: u64 = 5;
+
+/// Why a broker does not start, or did not stop well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The bundle is not valid, or does not fit the configuration.
+    #[error("{0}")]
+    Bundle(Report),
+    /// An issuer cannot be used.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The key that signs checkpoints cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// There is a journal, but not the key that signed it.
+    #[error(
+        "there is a journal at `{journal}` but no signing key at `{key}`; put the key back, or its signatures cannot go on"
+    )]
+    KeyMissing {
+        /// The journal's file.
+        journal: String,
+        /// The key's file.
+        key: String,
+    },
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    /// The place to listen cannot be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The server failed while it ran.
+    #[error("the server failed: {0}")]
+    Transport(String),
+    /// Calls were still running when the time to finish was over; what they did is on record.
+    #[error("calls were still running after {DRAIN_S} s and were cut off; what they did is on record")]
+    NotDrained,
+}
+
+/// A running broker.
+pub struct Broker {
+    at: At,
+    desk: Arc<Desk>,
+    health: HealthReporter,
+    stop: watch::Sender<bool>,
+    served: JoinHandle<Result<(), tonic::transport::Error>>,
+    reloads: mpsc::Sender<()>,
+    /// Ends when no call runs any more.
+    running: mpsc::Receiver<()>,
+}
+
+/// Runs a broker until `shutdown`, then lets running calls finish and closes the journal. SIGHUP reads the bundle again.
+pub async fn serve(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let broker = Broker::start(config).await?;
+    tokio::select! {
+        () = shutdown => {}
+        () = broker.reload_on_hangup() => {}
+        // A server does not end by itself: `stop` says why it did.
+        () = ended(&broker.served) => {}
+    }
+    broker.stop().await
+}
+
+async fn ended<T>(task: &JoinHandle<T>) {
+    while !task.is_finished() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Resolves when the process is told to stop: SIGTERM or SIGINT.
+pub async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            // Without this signal the other one still stops the broker.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+    }
+}
+
+impl Broker {
+    /// Starts a broker by the machine's clock.
+    pub async fn start(config: Config) -> Result<Broker, ServeError> {
+        Broker::start_at(config, Clock::starting_at(writ_engine::Moment::EPOCH)).await
+    }
+
+    /// Starts a broker by `clock`.
+    pub async fn start_at(config: Config, clock: Clock) -> Result<Broker, ServeError> {
+        // Everything that can be wrong is found before the journal is touched.
+        let tls = match &config.listener {
+            Listener::Tcp { tls, .. } => tls.as_ref().map(listen::tls_config).transpose()?,
+            Listener::Unix { .. } => None,
+        };
+        let parts = assemble::load(&config).await?;
+        let bound = listen::Bound::bind(&config.listener).await?;
+        let desk = assemble::open(&config, &parts, clock).await?;
+
+        let at = bound.at().clone();
+        let (stop, stopping) = watch::channel(false);
+        let (call_runs, running) = mpsc::channel(1);
+        let gate = Gate::new(
+            Arc::clone(&desk),
+            parts.verifier,
+            stopping.clone(),
+            call_runs,
+        );
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let mut server = transport();
+        if let Some(tls) = tls {
+            server = server
+                .tls_config(tls)
+                .map_err(|error| ServeError::Transport(error.to_string()))?;
+        }
+        let routes = server
+            .add_service(health_service.max_decoding_message_size(MESSAGE_MAX))
+            .add_service(
+                RequestServiceServer::new(requests::Requests(Arc::clone(&gate)))
+                    .max_decoding_message_size(MESSAGE_MAX),
+            )
+            .add_service(
+                ScopeServiceServer::new(scopes::Scopes(Arc::clone(&gate)))
+                    .max_decoding_message_size(MESSAGE_MAX),
+            )
+            .add_service(
+                JournalServiceServer::new(record::Record(gate))
+                    .max_decoding_message_size(MESSAGE_MAX),
+            );
+        let served = tokio::spawn(routes.serve_with_incoming_shutdown(
+            bound.accept(),
+            told_to_stop(stopping.clone()),
+        ));
+        let (reloads, asked) = mpsc::channel(1);
+        tokio::spawn(keep_bundle(parts.bundle, Arc::clone(&desk), stopping, asked));
+        tracing::info!(%at, bundle = desk.bundle().digest().short(), "the broker serves");
+        Ok(Broker {
+            at,
+            desk,
+            health,
+            stop,
+            served,
+            reloads,
+            running,
+        })
+    }
+
+    /// Where it can be reached.
+    pub fn at(&self) -> &At {
+        &self.at
+    }
+
+    /// Its desk, for whoever runs a broker in their own process.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// Reads the bundle's folder again soon, as SIGHUP does.
+    pub fn reload(&self) {
+        // One waiting reload is as good as two.
+        let _ = self.reloads.try_send(());
+    }
+
+    async fn reload_on_hangup(&self) {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            return std::future::pending().await;
+        };
+        while hangup.recv().await.is_some() {
+            self.reload();
+        }
+        std::future::pending().await
+    }
+
+    /// Stops: says so to health checks and streams, takes no new calls, lets running ones finish within [`DRAIN_S`], and
+    /// closes the journal.
+    pub async fn stop(mut self) -> Result<(), ServeError> {
+        self.health
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
+        self.stop.send_replace(true);
+        let drained = tokio::time::timeout(Duration::from_secs(DRAIN_S), async {
+            let served = (&mut self.served).await;
+            // Calls whose callers have hung up still run; the channel closes with the last of them.
+            while self.running.recv().await.is_some() {}
+            served
+        })
+        .await;
+        self.served.abort();
+        self.desk.close().await;
+        tracing::info!("the broker has stopped");
+        match drained {
+            Err(_) => Err(ServeError::NotDrained),
+            Ok(Err(task)) => Err(ServeError::Transport(task.to_string())),
+            Ok(Ok(Err(error))) => Err(ServeError::Transport(error.to_string())),
+            Ok(Ok(Ok(()))) => Ok(()),
+        }
+    }
+}
+
+async fn told_to_stop(mut stopping: watch::Receiver<bool>) {
+    // An error means that nobody could say it any more.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// The limits of the transport: what a caller can do before anything of theirs is read.
+fn transport() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .timeout(Duration::from_secs(CALL_TIMEOUT_S + TRANSPORT_SLACK_S))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .http2_max_header_list_size(HEADERS_MAX)
+        .http2_keepalive_interval(Some(Duration::from_secs(KEEPALIVE_INTERVAL_S)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(KEEPALIVE_TIMEOUT_S)))
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+        .http2_max_local_error_reset_streams(Some(PENDING_RESETS_MAX))
+}
+
+/// Keeps the bundle in force up to date with its folder, and the last good one in force when the folder is broken.
+async fn keep_bundle(
+    slot: Arc<BundleSlot>,
+    desk: Arc<Desk>,
+    stopping: watch::Receiver<bool>,
+    mut asked: mpsc::Receiver<()>,
+) {
+    let mut broken: Option<(Report, tokio::time::Instant)> = None;
+    let stop = told_to_stop(stopping);
+    tokio::pin!(stop);
+    loop {
+        let told = tokio::select! {
+            told = asked.recv() => match told {
+                Some(()) => true,
+                None => return,
+            },
+            () = tokio::time::sleep(Duration::from_millis(BUNDLE_POLL_MS)) => false,
+            () = &mut stop => return,
+        };
+        let reading = Arc::clone(&slot);
+        // Reading and checking take their time; the calls go on meanwhile.
+        let looked = tokio::task::spawn_blocking(move || match told {
+            true => reading.reload(),
+            false => reading.poll(),
+        });
+        match looked.await {
+            Ok(Reload::Unchanged { looked: false }) => {}
+            Ok(Reload::Unchanged { looked: true }) => {
+                if broken.take().is_some() {
+                    tracing::info!("the bundle's folder is as it was; nothing has changed");
+                }
+            }
+            Ok(Reload::Replaced(bundle)) => {
+                broken = None;
+                let digest = bundle.digest().short();
+                tracing::info!(bundle = digest, "a new bundle is in force");
+                if let Err(error) = desk.record_bundle(None).await {
+                    tracing::error!(%error, "the journal did not record which bundle is in force");
+                }
+            }
+            Ok(Reload::Refused(report)) => {
+                mention(&report, &desk);
+                broken = Some((report, tokio::time::Instant::now()));
+            }
+            Err(_) => tracing::error!("checking the bundle failed; the last good one stays in force"),
+        }
+        if let Some((report, mentioned)) = &mut broken
+            && mentioned.elapsed() >= Duration::from_secs(BUNDLE_REMINDER_S)
+        {
+            mention(report, &desk);
+            *mentioned = tokio::time::Instant::now();
+        }
+    }
+}
+
+fn mention(report: &Report, desk: &Desk) {
+    tracing::error!(
+        errors = report.errors(),
+        in_force = desk.bundle().digest().short(),
+        "the bundle is broken; the last good one stays in force"
+    );
+    for finding in report.findings() {
+        tracing::error!(
+            file = finding.file,
+            line = finding.line,
+            column = finding.column,
+            "{finding}"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;
