@@ -5,8 +5,12 @@
 
 pub mod bundle;
 pub mod clock;
+pub mod config;
 pub mod desk;
 pub mod identity;
 pub mod issuer;
 pub mod journal;
 pub mod limits;
+pub mod logging;
+pub mod server;
+mod wire;

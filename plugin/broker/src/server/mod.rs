@@ -2,6 +2,7 @@
 
 mod assemble;
 mod gate;
+mod health;
 mod listen;
 mod peer;
 mod places;
@@ -16,8 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::HealthServer;
 use writ_api::v1::journal_service_server::JournalServiceServer;
 use writ_api::v1::request_service_server::RequestServiceServer;
 use writ_api::v1::scope_service_server::ScopeServiceServer;
@@ -82,7 +82,6 @@ pub enum ServeError {
 pub struct Broker {
     at: At,
     desk: Arc<Desk>,
-    health: HealthReporter,
     stop: watch::Sender<bool>,
     served: JoinHandle<Result<(), tonic::transport::Error>>,
     reloads: mpsc::Sender<()>,
@@ -155,7 +154,6 @@ impl Broker {
             stopping.clone(),
             call_runs,
         );
-        let (health, health_service) = tonic_health::server::health_reporter();
         let mut server = transport();
         if let Some(tls) = tls {
             server = server
@@ -163,7 +161,10 @@ impl Broker {
                 .map_err(|error| ServeError::Transport(error.to_string()))?;
         }
         let routes = server
-            .add_service(health_service.max_decoding_message_size(MESSAGE_MAX))
+            .add_service(
+                HealthServer::new(health::Healthy(stopping.clone()))
+                    .max_decoding_message_size(MESSAGE_MAX),
+            )
             .add_service(
                 RequestServiceServer::new(requests::Requests(Arc::clone(&gate)))
                     .max_decoding_message_size(MESSAGE_MAX),
@@ -186,7 +187,6 @@ impl Broker {
         Ok(Broker {
             at,
             desk,
-            health,
             stop,
             served,
             reloads,
@@ -224,9 +224,6 @@ impl Broker {
     /// Stops: says so to health checks and streams, takes no new calls, lets running ones finish within [`DRAIN_S`], and
     /// closes the journal.
     pub async fn stop(mut self) -> Result<(), ServeError> {
-        self.health
-            .set_service_status("", ServingStatus::NotServing)
-            .await;
         self.stop.send_replace(true);
         let drained = tokio::time::timeout(Duration::from_secs(DRAIN_S), async {
             let served = (&mut self.served).await;

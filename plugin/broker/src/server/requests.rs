@@ -161,7 +161,7 @@ impl RequestService for Requests {
 
 /// Sends the request now and whenever it looks different: after an event, at the edges of its clocks, or when the policy
 /// in force says something else. Each look asks the desk afresh, so a watcher who may no longer see it sees nothing more.
-async fn watch(
+pub(super) async fn watch(
     desk: Arc<Desk>,
     who: Identity,
     id: String,

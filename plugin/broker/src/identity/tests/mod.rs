@@ -25,19 +25,19 @@ mod keys;
 mod people;
 mod repositories;
 
-pub(super) const AUDIENCE: &str = "https://writ.example.com";
+pub(crate) const AUDIENCE: &str = "https://writ.example.com";
 
-pub(super) fn noon() -> Moment {
+pub(crate) fn noon() -> Moment {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-pub(super) fn noon_s() -> i64 {
+pub(crate) fn noon_s() -> i64 {
     noon().as_ms() / 1_000
 }
 
 /// Ada by `corp`'s subject `00u1ada`; the deploy job by `github`'s repository 4201 of owner 77; and two traps: a user
 /// known by a repository's id, and a workload known by a person's subject.
-pub(super) fn bundle() -> &'static Bundle {
+pub(crate) fn bundle() -> &'static Bundle {
     static BUNDLE: OnceLock<Bundle> = OnceLock::new();
     BUNDLE.get_or_init(|| {
         let directory = r#"
@@ -106,7 +106,7 @@ pub(super) fn bundle() -> &'static Bundle {
 }
 
 /// A key pair of one algorithm, made once for all tests.
-pub(super) enum Signer {
+pub(crate) enum Signer {
     Rs256(RsaKeyPair),
     Es256(EcdsaKeyPair),
     Es384(EcdsaKeyPair),
@@ -114,7 +114,7 @@ pub(super) enum Signer {
 }
 
 /// The issuer's key of an algorithm, by its name.
-pub(super) fn signer(algorithm: &str) -> &'static Signer {
+pub(crate) fn signer(algorithm: &str) -> &'static Signer {
     static KEYS: OnceLock<BTreeMap<&'static str, Signer>> = OnceLock::new();
     KEYS.get_or_init(|| {
         ["RS256", "ES256", "ES384", "EdDSA"]
@@ -125,7 +125,7 @@ pub(super) fn signer(algorithm: &str) -> &'static Signer {
     .unwrap()
 }
 
-pub(super) fn new_signer(algorithm: &str) -> Signer {
+pub(crate) fn new_signer(algorithm: &str) -> Signer {
     let p256 = &ECDSA_P256_SHA256_FIXED_SIGNING;
     let p384 = &ECDSA_P384_SHA384_FIXED_SIGNING;
     match algorithm {
@@ -137,7 +137,7 @@ pub(super) fn new_signer(algorithm: &str) -> Signer {
 }
 
 impl Signer {
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
             Signer::Rs256(pair) => {
@@ -154,7 +154,7 @@ impl Signer {
     }
 
     /// The public half as an issuer publishes it.
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let halves = |point: &[u8]| {
             let (x, y) = point[1..].split_at(point.len() / 2);
             (b64(x), b64(y))
@@ -182,7 +182,7 @@ impl Signer {
     }
 
     /// The public half as PEM-less DER: what an HS256 forger would use as the secret.
-    pub(super) fn public_der(&self) -> Vec<u8> {
+    pub(crate) fn public_der(&self) -> Vec<u8> {
         match self {
             Signer::Rs256(pair) => pair.public_key().as_der().unwrap().as_ref().to_vec(),
             Signer::Es256(pair) | Signer::Es384(pair) => pair.public_key().as_ref().to_vec(),
@@ -191,38 +191,38 @@ impl Signer {
     }
 }
 
-pub(super) fn b64(bytes: &[u8]) -> String {
+pub(crate) fn b64(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A token before it is signed.
 #[derive(Clone)]
-pub(super) struct Draft {
-    pub(super) header: Map<String, Value>,
-    pub(super) claims: Map<String, Value>,
+pub(crate) struct Draft {
+    pub(crate) header: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
 }
 
 impl Draft {
     /// With a header field set, or removed by `null`.
-    pub(super) fn header(mut self, field: &str, value: Value) -> Draft {
+    pub(crate) fn header(mut self, field: &str, value: Value) -> Draft {
         put(&mut self.header, field, value);
         self
     }
 
     /// With a claim set, or removed by `null`.
-    pub(super) fn claim(mut self, claim: &str, value: Value) -> Draft {
+    pub(crate) fn claim(mut self, claim: &str, value: Value) -> Draft {
         put(&mut self.claims, claim, value);
         self
     }
 
     /// Signed by the issuer's key of the header's algorithm, RS256 if that is none.
-    pub(super) fn sign(&self) -> String {
+    pub(crate) fn sign(&self) -> String {
         let algorithm = self.header.get("alg").and_then(Value::as_str).unwrap_or("");
         let known = ["RS256", "ES256", "ES384", "EdDSA"].contains(&algorithm);
         self.sign_by(signer(if known { algorithm } else { "RS256" }))
     }
 
-    pub(super) fn sign_by(&self, signer: &Signer) -> String {
+    pub(crate) fn sign_by(&self, signer: &Signer) -> String {
         let header = serde_json::to_string(&self.header).unwrap();
         let claims = serde_json::to_string(&self.claims).unwrap();
         assemble(header.as_bytes(), claims.as_bytes(), signer)
@@ -238,7 +238,7 @@ fn put(object: &mut Map<String, Value>, key: &str, value: Value) {
 }
 
 /// A token of any bytes, properly signed.
-pub(super) fn assemble(header: &[u8], claims: &[u8], signer: &Signer) -> String {
+pub(crate) fn assemble(header: &[u8], claims: &[u8], signer: &Signer) -> String {
     let signed = format!("{}.{}", b64(header), b64(claims));
     let signature = b64(&signer.sign(signed.as_bytes()));
     format!("{signed}.{signature}")
@@ -253,7 +253,7 @@ fn object(value: Value) -> Map<String, Value> {
 
 /// How the issuer answers a path.
 #[derive(Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Json(Value),
     Raw(String),
     Silence,
@@ -266,14 +266,14 @@ struct Site {
 }
 
 /// An issuer on loopback that can misbehave.
-pub(super) struct TestIssuer {
-    pub(super) url: String,
+pub(crate) struct TestIssuer {
+    pub(crate) url: String,
     site: Arc<Mutex<Site>>,
 }
 
 impl TestIssuer {
     /// Starts one that publishes [`signer`]'s four keys as `k-RS256`, `k-ES256` …
-    pub(super) async fn start() -> TestIssuer {
+    pub(crate) async fn start() -> TestIssuer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let site = Arc::new(Mutex::new(Site::default()));
@@ -295,31 +295,31 @@ impl TestIssuer {
         issuer
     }
 
-    pub(super) fn publish(&self, discovery: Value) {
+    pub(crate) fn publish(&self, discovery: Value) {
         self.reply("/.well-known/openid-configuration", Reply::Json(discovery));
     }
 
-    pub(super) fn publish_keys(&self, keys: Vec<Value>) {
+    pub(crate) fn publish_keys(&self, keys: Vec<Value>) {
         self.reply("/keys", Reply::Json(json!({"keys": keys})));
     }
 
-    pub(super) fn reply(&self, path: &str, reply: Reply) {
+    pub(crate) fn reply(&self, path: &str, reply: Reply) {
         let mut site = self.site.lock().unwrap();
         site.pages.insert(path.to_owned(), reply);
     }
 
     /// How often a path was asked for.
-    pub(super) fn asked(&self, path: &str) -> usize {
+    pub(crate) fn asked(&self, path: &str) -> usize {
         let site = self.site.lock().unwrap();
         site.asked.iter().filter(|asked| *asked == path).count()
     }
 
     /// How often anything was asked for.
-    pub(super) fn asked_in_all(&self) -> usize {
+    pub(crate) fn asked_in_all(&self) -> usize {
         self.site.lock().unwrap().asked.len()
     }
 
-    pub(super) fn config(&self) -> IssuerConfig {
+    pub(crate) fn config(&self) -> IssuerConfig {
         IssuerConfig {
             name: "corp".to_owned(),
             kind: IssuerKind::Oidc,
@@ -335,7 +335,7 @@ impl TestIssuer {
         }
     }
 
-    pub(super) fn github_config(&self) -> IssuerConfig {
+    pub(crate) fn github_config(&self) -> IssuerConfig {
         IssuerConfig {
             name: "github".to_owned(),
             kind: IssuerKind::GithubActions,
@@ -345,7 +345,7 @@ impl TestIssuer {
     }
 
     /// A good token of Ada's, good for an hour from noon.
-    pub(super) fn draft(&self, algorithm: &str) -> Draft {
+    pub(crate) fn draft(&self, algorithm: &str) -> Draft {
         Draft {
             header: object(
                 json!({"alg": algorithm, "kid": format!("k-{algorithm}"), "typ": "JWT"}),
@@ -361,7 +361,7 @@ impl TestIssuer {
     }
 
     /// A good token of a job of `acme/payments` on `main`, as GitHub makes them.
-    pub(super) fn job(&self) -> Draft {
+    pub(crate) fn job(&self) -> Draft {
         let mut draft = self
             .draft("RS256")
             .header("x5t", json!("eBZ_cn3sXYAd0ch4THBKHIgOwOE"));
@@ -419,7 +419,7 @@ async fn answer(mut stream: tokio::net::TcpStream, site: Arc<Mutex<Site>>) {
 }
 
 /// A verifier of these issuers that gives up on a silent one soon.
-pub(super) fn verifier(configs: impl IntoIterator<Item = IssuerConfig>) -> Verifier {
+pub(crate) fn verifier(configs: impl IntoIterator<Item = IssuerConfig>) -> Verifier {
     let mut verifier = Verifier::new(configs.into_iter().collect()).unwrap();
     for issuer in verifier.issuers.values_mut() {
         issuer.keys = Arc::new(Jwks::new(&issuer.config).unwrap().impatient());
@@ -428,10 +428,10 @@ pub(super) fn verifier(configs: impl IntoIterator<Item = IssuerConfig>) -> Verif
 }
 
 /// What becomes of a token at a moment.
-pub(super) async fn at(verifier: &Verifier, token: &str, now: Moment) -> Result<Identity, Refusal> {
+pub(crate) async fn at(verifier: &Verifier, token: &str, now: Moment) -> Result<Identity, Refusal> {
     verifier.verify(token, bundle().directory(), now).await
 }
 
-pub(super) fn is_down(refusal: &Refusal, cause: &str) -> bool {
+pub(crate) fn is_down(refusal: &Refusal, cause: &str) -> bool {
     matches!(refusal, Refusal::IssuerUnavailable { cause: found, .. } if found.contains(cause))
 }
