@@ -97,10 +97,7 @@ fn list(folder: &Path) -> Result<Vec<Listed>, (String, String)> {
         }
         listed.push(Listed { name, path });
         if listed.len() > FILES_MAX {
-            return Err((
-                shown,
-                format!("it holds more than {FILES_MAX} files"),
-            ));
+            return Err((shown, format!("it holds more than {FILES_MAX} files")));
         }
     }
     listed.sort_by(|a, b| a.name.cmp(&b.name));

@@ -101,9 +101,9 @@ where
 
 /// A panic's message may hold whatever the code had in hand: only its place is written.
 fn panicked(panic: &PanicHookInfo<'_>) {
-    let (file, line) = panic
-        .location()
-        .map_or(("unknown", 0), |place| (file_name(place.file()), place.line()));
+    let (file, line) = panic.location().map_or(("unknown", 0), |place| {
+        (file_name(place.file()), place.line())
+    });
     tracing::error!(file, line, "a fault of the broker's own: a task panicked");
 }
 

@@ -109,7 +109,11 @@ fn invariant_9_a_broken_bundle_leaves_the_last_good_one_in_force() {
     let at = |name: &str| folder.path().join(name);
     let slot = BundleSlot::open(folder.path()).unwrap();
     let good = slot.current().digest();
-    let deep = format!("permit (principal, action, resource) when {{ {}true{} }};", "(".repeat(60), ")".repeat(60));
+    let deep = format!(
+        "permit (principal, action, resource) when {{ {}true{} }};",
+        "(".repeat(60),
+        ")".repeat(60)
+    );
     // What is added to which file. Each refuses the whole bundle.
     let table: Vec<(&str, String)> = [
         ("access.cedar", "permit ("),
@@ -162,7 +166,12 @@ fn invariant_9_a_broken_bundle_leaves_the_last_good_one_in_force() {
             None => fs::remove_file(at(name)).unwrap(),
         }
     }
-    for name in ["access.cedar", "scopes.hcl", "directory.hcl", "schema.cedarschema"] {
+    for name in [
+        "access.cedar",
+        "scopes.hcl",
+        "directory.hcl",
+        "schema.cedarschema",
+    ] {
         let before = fs::read(at(name)).unwrap();
         fs::write(at(name), b"\xff\xfe").unwrap();
         assert!(matches!(slot.reload(), Reload::Refused(_)), "{name}");

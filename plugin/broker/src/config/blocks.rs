@@ -23,7 +23,9 @@ pub(super) fn config(mut file: Reader<'_>, folder: &Path) -> Option<Config> {
         .required_block("bundle")
         .and_then(|block| bundle(block, folder));
     let issuers = issuers(&mut file, folder);
-    let aws = file.required_block("aws").and_then(|block| aws(block, folder));
+    let aws = file
+        .required_block("aws")
+        .and_then(|block| aws(block, folder));
     let log = match file.block("log") {
         Some(block) => log(block),
         None => Some(Log::default()),
@@ -242,7 +244,10 @@ fn algorithms(block: &mut Reader<'_>) -> Option<Vec<Algorithm>> {
                 sound = false;
                 block.error(
                     name.span.clone(),
-                    format!("`{}` is no signature algorithm that is believed", name.value),
+                    format!(
+                        "`{}` is no signature algorithm that is believed",
+                        name.value
+                    ),
                     Some("use `RS256`, `ES256`, `ES384` or `EdDSA`".to_owned()),
                 );
             }

@@ -73,7 +73,10 @@ fn a_whole_file_is_read_and_its_paths_are_relative_to_it() {
 
 #[test]
 fn the_defaults_are_the_careful_ones() {
-    let config = parse(&WHOLE.replace("log {\n  format = \"terminal\"\n  level  = \"debug\"\n}", ""));
+    let config = parse(&WHOLE.replace(
+        "log {\n  format = \"terminal\"\n  level  = \"debug\"\n}",
+        "",
+    ));
     let config = config.unwrap();
     assert_eq!(config.log, Log::default());
     assert!(config.aws.role_session);
@@ -84,32 +87,94 @@ fn the_defaults_are_the_careful_ones() {
 fn each_mistake_is_named_with_what_would_work() {
     // What is replaced by what, and what the report then says.
     let table = [
-        ("address = \"0.0.0.0:8443\"", "adress = \"0.0.0.0:8443\"", "did you mean `address`"),
-        ("\"0.0.0.0:8443\"", "\"localhost\"", "write it like `127.0.0.1:8443`"),
-        ("listener \"tcp\"", "listener \"tpc\"", "use `tcp` or `unix`"),
+        (
+            "address = \"0.0.0.0:8443\"",
+            "adress = \"0.0.0.0:8443\"",
+            "did you mean `address`",
+        ),
+        (
+            "\"0.0.0.0:8443\"",
+            "\"localhost\"",
+            "write it like `127.0.0.1:8443`",
+        ),
+        (
+            "listener \"tcp\"",
+            "listener \"tpc\"",
+            "use `tcp` or `unix`",
+        ),
         ("listener \"tcp\" {", "listener {", "exactly one name"),
         ("store {", "stoer {", "lacks a block `store`"),
-        ("\"writ.example.com/journal\"", "\"a b\"", "an origin is a name"),
-        ("\"writ.example.com/journal\"", "\"a+b\"", "an origin is a name"),
-        ("kind            = \"oidc\"", "kind = \"saml\"", "use `oidc` or `github-actions`"),
+        (
+            "\"writ.example.com/journal\"",
+            "\"a b\"",
+            "an origin is a name",
+        ),
+        (
+            "\"writ.example.com/journal\"",
+            "\"a+b\"",
+            "an origin is a name",
+        ),
+        (
+            "kind            = \"oidc\"",
+            "kind = \"saml\"",
+            "use `oidc` or `github-actions`",
+        ),
         ("[\"ES256\"]", "[\"HS256\"]", "use `RS256`"),
         ("[\"ES256\"]", "[\"none\"]", "use `RS256`"),
         ("[\"ES256\"]", "[]", "algorithms"),
-        ("\"https://login.example.com\"", "\"http://login.example.com\"", "not encrypted"),
-        ("stable_id_claim = \"oid\"", "stable_id_claim = \"email\"", "use `sub`"),
+        (
+            "\"https://login.example.com\"",
+            "\"http://login.example.com\"",
+            "not encrypted",
+        ),
+        (
+            "stable_id_claim = \"oid\"",
+            "stable_id_claim = \"email\"",
+            "use `sub`",
+        ),
         ("{ tid = \"a1\" }", "{ tid = 1 }", "must be a string"),
         ("\"web-identity\"", "\"wdb\"", "use `environment`"),
-        ("\"web-identity\"", "\"profile\"", "lacks `credentials_file`"),
-        ("aws {", "aws {\n  endpoint_url = \"http://sts.example.com\"", "not encrypted"),
-        ("aws {", "aws {\n  external_id = \"x\"", "an external id has"),
-        ("aws {", "aws {\n  secret_access_key = \"x\"", "takes no `secret_access_key`"),
-        ("format = \"terminal\"", "format = \"xml\"", "use `json` or `terminal`"),
-        ("level  = \"debug\"", "level = \"loud\"", "use `error`, `warn`"),
-        ("bundle {\n  path = \"policies\"\n}", "", "lacks a block `bundle`"),
+        (
+            "\"web-identity\"",
+            "\"profile\"",
+            "lacks `credentials_file`",
+        ),
+        (
+            "aws {",
+            "aws {\n  endpoint_url = \"http://sts.example.com\"",
+            "not encrypted",
+        ),
+        (
+            "aws {",
+            "aws {\n  external_id = \"x\"",
+            "an external id has",
+        ),
+        (
+            "aws {",
+            "aws {\n  secret_access_key = \"x\"",
+            "takes no `secret_access_key`",
+        ),
+        (
+            "format = \"terminal\"",
+            "format = \"xml\"",
+            "use `json` or `terminal`",
+        ),
+        (
+            "level  = \"debug\"",
+            "level = \"loud\"",
+            "use `error`, `warn`",
+        ),
+        (
+            "bundle {\n  path = \"policies\"\n}",
+            "",
+            "lacks a block `bundle`",
+        ),
     ];
     for (what, instead, expected) in table {
         assert!(WHOLE.contains(what), "{what}");
-        let report = parse(&WHOLE.replace(what, instead)).unwrap_err().to_string();
+        let report = parse(&WHOLE.replace(what, instead))
+            .unwrap_err()
+            .to_string();
         // The report wraps long lines; the words are compared without the breaks.
         let words = report.split_whitespace().collect::<Vec<_>>().join(" ");
         let words = words.replace("│ ", "");
@@ -128,7 +193,10 @@ fn another_machine_is_never_served_without_tls_and_loopback_may_be() {
         parse(&format!("{}{block}\n{}", &WHOLE[..start], &WHOLE[end..]))
     };
     for open in ["0.0.0.0:8443", "10.0.0.1:1", "[::]:8443", "192.168.1.1:80"] {
-        assert!(plain(open).unwrap_err().to_string().contains("TLS"), "{open}");
+        assert!(
+            plain(open).unwrap_err().to_string().contains("TLS"),
+            "{open}"
+        );
     }
     for here in ["127.0.0.1:0", "[::1]:8443", "127.9.9.9:1"] {
         assert!(plain(here).is_ok(), "{here}");
@@ -174,9 +242,19 @@ fn a_key_in_the_wrong_place_is_not_repeated() {
 fn a_file_that_is_missing_or_too_large_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("writ.hcl");
-    assert!(Config::load(&path).unwrap_err().to_string().contains("cannot be read"));
+    assert!(
+        Config::load(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be read")
+    );
     std::fs::write(&path, " ".repeat(300_000)).unwrap();
-    assert!(Config::load(&path).unwrap_err().to_string().contains("larger than"));
+    assert!(
+        Config::load(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("larger than")
+    );
     std::fs::write(&path, WHOLE).unwrap();
     let config = Config::load(&path).unwrap();
     assert_eq!(config.bundle, folder.path().join("policies"));

@@ -94,7 +94,11 @@ impl Gate {
             let admitted = self.admit(&request).await?;
             tracing::Span::current().record("principal", admitted.id.to_string());
             let running = self.running.clone();
-            let work = work(Arc::clone(&self.desk), admitted.identity, request.into_inner());
+            let work = work(
+                Arc::clone(&self.desk),
+                admitted.identity,
+                request.into_inner(),
+            );
             let task = tokio::spawn(
                 async move {
                     let answer = work.await;
@@ -134,8 +138,11 @@ impl Gate {
             let admitted = self.admit(&request).await?;
             tracing::Span::current().record("principal", admitted.id.to_string());
             let place = self.streams.take(Some(admitted.id)).ok_or_else(|| {
-                Problem::new(Reason::RateLimited, "you have as many streams open as one may have")
-                    .hint("close one, or list instead of following")
+                Problem::new(
+                    Reason::RateLimited,
+                    "you have as many streams open as one may have",
+                )
+                .hint("close one, or list instead of following")
             })?;
             let life = stream::life(&admitted.identity, admitted.now);
             let run = begin(
@@ -214,13 +221,17 @@ impl Gate {
 fn bearer<M>(request: &Request<M>) -> Result<&str, Refusal> {
     let mut values = request.metadata().get_all("authorization").iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Refusal::Malformed("there is not exactly one authorization header"));
+        return Err(Refusal::Malformed(
+            "there is not exactly one authorization header",
+        ));
     };
     value
         .to_str()
         .ok()
         .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or(Refusal::Malformed("the authorization header carries no bearer token"))
+        .ok_or(Refusal::Malformed(
+            "the authorization header carries no bearer token",
+        ))
 }
 
 fn fault() -> Problem {

@@ -3,7 +3,9 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,7 +33,11 @@ pub(super) struct Bound {
 
 enum Bind {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        // Removed when the listener is dropped.
+        _file: SocketFile,
+    },
 }
 
 /// Where a broker can be reached.
@@ -113,7 +119,10 @@ impl Bound {
             Listener::Unix { path } => {
                 let (listener, file) = bind_socket(path)?;
                 Ok(Bound {
-                    listener: Bind::Unix(listener, file),
+                    listener: Bind::Unix {
+                        listener,
+                        _file: file,
+                    },
                     place: At::Unix(path.clone()),
                 })
             }
@@ -165,7 +174,7 @@ async fn accept_one(listener: &Bind) -> io::Result<(Socket, Option<Origin>)> {
             let _ = socket.set_nodelay(true);
             Ok((Socket::Tcp(socket), Some(Origin::of(address.ip()))))
         }
-        Bind::Unix(listener, _) => {
+        Bind::Unix { listener, .. } => {
             let (socket, _) = listener.accept().await?;
             Ok((Socket::Unix(socket), None))
         }
@@ -280,7 +289,9 @@ fn check_socket_place(path: &Path, folder: &Path, us: u32) -> Result<(), ListenE
 /// As far as can be told without making anything: whether the place could be bound.
 pub(super) fn check(listener: &Listener) -> Result<(), ListenError> {
     match listener {
-        Listener::Tcp { tls, .. } => tls.as_ref().map_or(Ok(()), |files| tls_config(files).map(|_| ())),
+        Listener::Tcp { tls, .. } => tls
+            .as_ref()
+            .map_or(Ok(()), |files| tls_config(files).map(|_| ())),
         Listener::Unix { path } => match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => Err(ListenError::Path {
                 path: path.clone(),
@@ -324,12 +335,14 @@ pub(super) fn tls_config(files: &TlsFiles) -> Result<ServerTlsConfig, ListenErro
                 .map_or_else(|| error.to_string(), ToString::to_string);
             refuse(
                 &files.cert_file,
-                format!("the certificate and the key in `{}` cannot be used: {cause}", files.key_file.display()),
+                format!(
+                    "the certificate and the key in `{}` cannot be used: {cause}",
+                    files.key_file.display()
+                ),
             )
         })?;
     Ok(config)
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -74,7 +74,9 @@ pub enum ServeError {
     #[error("the server failed: {0}")]
     Transport(String),
     /// Calls were still running when the time to finish was over; what they did is on record.
-    #[error("calls were still running after {DRAIN_S} s and were cut off; what they did is on record")]
+    #[error(
+        "calls were still running after {DRAIN_S} s and were cut off; what they did is on record"
+    )]
     NotDrained,
 }
 
@@ -90,10 +92,7 @@ pub struct Broker {
 }
 
 /// Runs a broker until `shutdown`, then lets running calls finish and closes the journal. SIGHUP reads the bundle again.
-pub async fn serve(
-    config: Config,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
+pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let broker = Broker::start(config).await?;
     tokio::select! {
         () = shutdown => {}
@@ -177,12 +176,16 @@ impl Broker {
                 JournalServiceServer::new(record::Record(gate))
                     .max_decoding_message_size(MESSAGE_MAX),
             );
-        let served = tokio::spawn(routes.serve_with_incoming_shutdown(
-            bound.accept(),
-            told_to_stop(stopping.clone()),
-        ));
+        let served = tokio::spawn(
+            routes.serve_with_incoming_shutdown(bound.accept(), told_to_stop(stopping.clone())),
+        );
         let (reloads, asked) = mpsc::channel(1);
-        tokio::spawn(keep_bundle(parts.bundle, Arc::clone(&desk), stopping, asked));
+        tokio::spawn(keep_bundle(
+            parts.bundle,
+            Arc::clone(&desk),
+            stopping,
+            asked,
+        ));
         tracing::info!(%at, bundle = desk.bundle().digest().short(), "the broker serves");
         Ok(Broker {
             at,
@@ -305,7 +308,9 @@ async fn keep_bundle(
                 mention(&report, &desk);
                 broken = Some((report, tokio::time::Instant::now()));
             }
-            Err(_) => tracing::error!("checking the bundle failed; the last good one stays in force"),
+            Err(_) => {
+                tracing::error!("checking the bundle failed; the last good one stays in force")
+            }
         }
         if let Some((report, mentioned)) = &mut broken
             && mentioned.elapsed() >= Duration::from_secs(BUNDLE_REMINDER_S)

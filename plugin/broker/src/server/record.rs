@@ -80,10 +80,7 @@ impl JournalService for Record {
 }
 
 /// As many events as one message should hold; where they are cut, the next page starts.
-fn page(
-    events: impl Iterator<Item = v1::Event>,
-    mut next: Option<u64>,
-) -> v1::ListEventsResponse {
+fn page(events: impl Iterator<Item = v1::Event>, mut next: Option<u64>) -> v1::ListEventsResponse {
     let mut left = EVENTS_PAGE_BYTES_MAX;
     let mut page = Vec::new();
     for event in events {
@@ -123,8 +120,14 @@ mod tests {
         assert!(cut.events.len() > 10 && cut.events.len() < 55);
 
         let whole = page((5..9).map(|sequence| event(sequence, 10)), Some(99));
-        assert_eq!((whole.events.len(), whole.next_page_token.as_str()), (4, "99"));
+        assert_eq!(
+            (whole.events.len(), whole.next_page_token.as_str()),
+            (4, "99")
+        );
         let alone = page([event(5, 2_000_000)].into_iter(), None);
-        assert_eq!((alone.events.len(), alone.next_page_token.as_str()), (1, ""));
+        assert_eq!(
+            (alone.events.len(), alone.next_page_token.as_str()),
+            (1, "")
+        );
     }
 }

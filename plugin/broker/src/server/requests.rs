@@ -46,7 +46,9 @@ impl RequestService for Requests {
             let about = About::Scope(wish.scope.clone());
             let view = desk.create(&who, wish, key).await;
             let view = view.map_err(|refused| wire::problem(refused, &about))?;
-            Ok(v1::CreateRequestResponse { request: one(&view) })
+            Ok(v1::CreateRequestResponse {
+                request: one(&view),
+            })
         };
         self.0.call("CreateRequest", request, work).await
     }
@@ -58,7 +60,9 @@ impl RequestService for Requests {
         let work = |desk: Arc<Desk>, who: Identity, message: v1::GetRequestRequest| async move {
             let id = fields::id(&message.id)?;
             let view = desk.get(&who, id).map_err(about(id))?;
-            Ok(v1::GetRequestResponse { request: one(&view) })
+            Ok(v1::GetRequestResponse {
+                request: one(&view),
+            })
         };
         self.0.call("GetRequest", request, work).await
     }
@@ -104,7 +108,9 @@ impl RequestService for Requests {
             let digest = fields::digest(message.digest.as_deref())?;
             let view = desk.approve(&who, id, &kinds, digest).await;
             let view = view.map_err(about(id))?;
-            Ok(v1::ApproveRequestResponse { request: one(&view) })
+            Ok(v1::ApproveRequestResponse {
+                request: one(&view),
+            })
         };
         self.0.call("ApproveRequest", request, work).await
     }
@@ -117,7 +123,9 @@ impl RequestService for Requests {
             let id = fields::id(&message.id)?;
             let reason = fields::reason(message.reason)?;
             let view = desk.deny(&who, id, &reason).await.map_err(about(id))?;
-            Ok(v1::DenyRequestResponse { request: one(&view) })
+            Ok(v1::DenyRequestResponse {
+                request: one(&view),
+            })
         };
         self.0.call("DenyRequest", request, work).await
     }
@@ -129,7 +137,9 @@ impl RequestService for Requests {
         let work = |desk: Arc<Desk>, who: Identity, message: v1::WithdrawRequestRequest| async move {
             let id = fields::id(&message.id)?;
             let view = desk.withdraw(&who, id).await.map_err(about(id))?;
-            Ok(v1::WithdrawRequestResponse { request: one(&view) })
+            Ok(v1::WithdrawRequestResponse {
+                request: one(&view),
+            })
         };
         self.0.call("WithdrawRequest", request, work).await
     }
@@ -153,7 +163,9 @@ impl RequestService for Requests {
         let work = |desk: Arc<Desk>, who: Identity, message: v1::ReleaseRequestRequest| async move {
             let id = fields::id(&message.id)?;
             let view = desk.release(&who, id).await.map_err(about(id))?;
-            Ok(v1::ReleaseRequestResponse { request: one(&view) })
+            Ok(v1::ReleaseRequestResponse {
+                request: one(&view),
+            })
         };
         self.0.call("ReleaseRequest", request, work).await
     }

@@ -22,7 +22,9 @@ impl ScopeService for Scopes {
     ) -> Result<Response<v1::ListScopesResponse>, Status> {
         let work = |desk: Arc<Desk>, who: Identity, _| async move {
             let offers = desk.offers(&who);
-            let scopes = offers.iter().map(|(scope, offer)| wire::offer(scope, offer));
+            let scopes = offers
+                .iter()
+                .map(|(scope, offer)| wire::offer(scope, offer));
             Ok(v1::ListScopesResponse {
                 scopes: scopes.collect(),
             })

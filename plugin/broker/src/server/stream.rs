@@ -123,7 +123,10 @@ mod tests {
         while let Some(item) = stream.next().await {
             last = Some(item);
         }
-        assert_eq!(reason(&last.unwrap().unwrap_err()), Reason::NotAuthenticated);
+        assert_eq!(
+            reason(&last.unwrap().unwrap_err()),
+            Reason::NotAuthenticated
+        );
     }
 
     #[tokio::test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use prost::Message as _;
 use tokio_stream::StreamExt as _;
-use tonic_health::ServingStatus;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+use tonic_health::ServingStatus;
 use writ_api::client::{Address, Client, Token};
 use writ_api::problem::{Problem, Reason};
 use writ_api::v1;
@@ -30,11 +30,7 @@ struct World {
     _github: TestIssuer,
 }
 
-fn config(
-    folder: &Path,
-    listener: Listener,
-    issuers: [&TestIssuer; 2],
-) -> Config {
+fn config(folder: &Path, listener: Listener, issuers: [&TestIssuer; 2]) -> Config {
     let [corp, github] = issuers;
     Config {
         listener,
@@ -119,7 +115,11 @@ fn wish(reason: &str) -> v1::CreateRequestRequest {
 }
 
 async fn create(client: &Client, reason: &str) -> v1::Request {
-    let made = client.requests().create_request(wish(reason)).await.unwrap();
+    let made = client
+        .requests()
+        .create_request(wish(reason))
+        .await
+        .unwrap();
     made.into_inner().request.unwrap()
 }
 
@@ -135,7 +135,9 @@ async fn raw(channel: &Channel, path: &str, headers: &[(&str, &str)]) -> Result<
         request.metadata_mut().append(name, value.parse().unwrap());
     }
     let mut grpc = tonic::client::Grpc::new(channel.clone());
-    grpc.ready().await.map_err(|e| Status::unknown(e.to_string()))?;
+    grpc.ready()
+        .await
+        .map_err(|e| Status::unknown(e.to_string()))?;
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let path = http::uri::PathAndQuery::try_from(path).unwrap();
     let mut answers = grpc
@@ -174,7 +176,11 @@ async fn no_method_answers_without_an_identity() {
         bearer(good.clone().claim("exp", 1.into()).sign()),
         bearer(good.clone().claim("sub", "00u1nobody".into()).sign()),
     );
-    let elsewhere = bearer(good.clone().claim("iss", "https://evil.example.com".into()).sign());
+    let elsewhere = bearer(
+        good.clone()
+            .claim("iss", "https://evil.example.com".into())
+            .sign(),
+    );
     let basic = fine.replace("Bearer", "Basic");
     let tampered = format!("{}x", &fine[..fine.len() - 1]);
     let knocks: [&[(&str, &str)]; 10] = [
@@ -196,7 +202,11 @@ async fn no_method_answers_without_an_identity() {
         let channel = world.channel().await;
         for headers in knocks {
             let refused = raw(&channel, path, headers).await.unwrap_err();
-            assert_eq!(reason(&refused), Some(Reason::NotAuthenticated), "{path} {headers:?}");
+            assert_eq!(
+                reason(&refused),
+                Some(Reason::NotAuthenticated),
+                "{path} {headers:?}"
+            );
             assert_eq!(refused.code(), Code::Unauthenticated);
         }
         // The same call with a good token gets past the gate: it is the token that was missing.
@@ -264,7 +274,12 @@ async fn a_request_is_made_watched_seen_approved_and_taken_back() {
     let watched = v1::WatchRequestRequest {
         id: made.id[22..].to_owned(),
     };
-    let mut watching = mia.requests().watch_request(watched).await.unwrap().into_inner();
+    let mut watching = mia
+        .requests()
+        .watch_request(watched)
+        .await
+        .unwrap()
+        .into_inner();
     let first = watching.message().await.unwrap().unwrap().request.unwrap();
     assert_eq!(first.id, made.id);
 
@@ -281,9 +296,16 @@ async fn a_request_is_made_watched_seen_approved_and_taken_back() {
     };
     let other = pat.requests().approve_request(other_digest).await;
     assert_eq!(reason(&other.unwrap_err()), Some(Reason::DigestMismatch));
-    let approved = pat.requests().approve_request(approval.clone()).await.unwrap();
+    let approved = pat
+        .requests()
+        .approve_request(approval.clone())
+        .await
+        .unwrap();
     let approved = approved.into_inner().request.unwrap();
-    assert!(matches!(approved.state, Some(State::Approved(_))), "{approved:?}");
+    assert!(
+        matches!(approved.state, Some(State::Approved(_))),
+        "{approved:?}"
+    );
     let seen = watching.message().await.unwrap().unwrap().request.unwrap();
     assert!(matches!(seen.state, Some(State::Approved(_))));
 
@@ -293,7 +315,10 @@ async fn a_request_is_made_watched_seen_approved_and_taken_back() {
     mia.requests().withdraw_request(back).await.unwrap();
     let seen = watching.message().await.unwrap().unwrap().request.unwrap();
     assert!(matches!(seen.state, Some(State::Withdrawn(_))));
-    assert!(watching.message().await.unwrap().is_none(), "the stream ends with the request");
+    assert!(
+        watching.message().await.unwrap().is_none(),
+        "the stream ends with the request"
+    );
 
     let late = pat.requests().approve_request(approval).await.unwrap_err();
     assert_eq!(reason(&late), Some(Reason::WrongState));
@@ -312,7 +337,11 @@ async fn a_watcher_sees_a_request_lapse_though_nothing_happens_to_it() {
     };
     let desk = Arc::clone(world.broker.desk());
     let verifier = crate::identity::Verifier::new(vec![world.corp.config()]).unwrap();
-    let token = world.corp.draft("ES256").claim("sub", "00u1mia".into()).sign();
+    let token = world
+        .corp
+        .draft("ES256")
+        .claim("sub", "00u1mia".into())
+        .sign();
     let who = verifier
         .verify(&token, desk.bundle().directory(), desk.now())
         .await
@@ -327,7 +356,9 @@ async fn a_watcher_sees_a_request_lapse_though_nothing_happens_to_it() {
     let first = stream.next().await.unwrap().unwrap().request.unwrap();
     assert!(matches!(first.state, Some(State::Pending(_))));
     let lapses_at_ms = lapses_at.seconds * 1_000 + i64::from(lapses_at.nanos) / 1_000_000;
-    world.hand.wait_until(Moment::from_ms(lapses_at_ms).unwrap());
+    world
+        .hand
+        .wait_until(Moment::from_ms(lapses_at_ms).unwrap());
     let last = stream.next().await.unwrap().unwrap().request.unwrap();
     assert!(matches!(last.state, Some(State::Lapsed(_))), "{last:?}");
     assert!(stream.next().await.is_none());
@@ -338,11 +369,20 @@ async fn a_call_has_an_id_of_ours_in_its_answer_and_in_its_refusal() {
     let world = world().await;
     let mia = world.client("mia").await;
     let mut ask = Request::new(v1::ListScopesRequest {});
-    ask.metadata_mut().insert(REQUEST_ID, "forged".parse().unwrap());
+    ask.metadata_mut()
+        .insert(REQUEST_ID, "forged".parse().unwrap());
     let answer = mia.scopes().list_scopes(ask).await.unwrap();
     let id = answer.metadata().get(REQUEST_ID).unwrap().to_str().unwrap();
-    assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
-    let names: Vec<&str> = answer.get_ref().scopes.iter().map(|s| s.name.as_str()).collect();
+    assert!(
+        id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{id}"
+    );
+    let names: Vec<&str> = answer
+        .get_ref()
+        .scopes
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
     assert!(names.contains(&"prod-db-read"), "{names:?}");
 
     let asked = v1::GetRequestRequest {
@@ -350,7 +390,12 @@ async fn a_call_has_an_id_of_ours_in_its_answer_and_in_its_refusal() {
     };
     let refused = mia.requests().get_request(asked).await.unwrap_err();
     assert_eq!(reason(&refused), Some(Reason::NotFound));
-    let other = refused.metadata().get(REQUEST_ID).unwrap().to_str().unwrap();
+    let other = refused
+        .metadata()
+        .get(REQUEST_ID)
+        .unwrap()
+        .to_str()
+        .unwrap();
     assert!(other.len() == 16 && other != id);
     world.broker.stop().await.unwrap();
 }
@@ -376,7 +421,13 @@ async fn a_refusal_explains_itself_across_the_wire() {
         duration: wish("").duration,
         ..v1::CheckAccessRequest::default()
     };
-    let decision = mia.scopes().check_access(check).await.unwrap().into_inner().decision;
+    let decision = mia
+        .scopes()
+        .check_access(check)
+        .await
+        .unwrap()
+        .into_inner()
+        .decision;
     use v1::decision::Outcome;
     assert!(matches!(
         decision.unwrap().outcome,
@@ -389,18 +440,35 @@ async fn a_refusal_explains_itself_across_the_wire() {
 async fn large_messages_and_headers_are_refused_and_others_go_on() {
     let world = world().await;
     let mia = world.client("mia").await;
-    let refused = mia.requests().create_request(wish(&"x".repeat(MESSAGE_MAX))).await;
+    let refused = mia
+        .requests()
+        .create_request(wish(&"x".repeat(MESSAGE_MAX)))
+        .await;
     assert_eq!(refused.unwrap_err().code(), Code::OutOfRange);
-    let refused = mia.requests().create_request(wish(&"x".repeat(2_000))).await;
+    let refused = mia
+        .requests()
+        .create_request(wish(&"x".repeat(2_000)))
+        .await;
     assert_eq!(reason(&refused.unwrap_err()), Some(Reason::InvalidArgument));
 
     let channel = world.channel().await;
     let large = "x".repeat(HEADERS_MAX as usize);
     let path = "/writ.v1.ScopeService/ListScopes";
-    let refused = raw(&channel, path, &[("authorization", &large)]).await.unwrap_err();
+    let refused = raw(&channel, path, &[("authorization", &large)])
+        .await
+        .unwrap_err();
     assert_ne!(refused.code(), Code::Ok);
-    assert_ne!(reason(&refused), Some(Reason::NotAuthenticated), "it was not even read");
-    assert!(mia.scopes().list_scopes(v1::ListScopesRequest {}).await.is_ok());
+    assert_ne!(
+        reason(&refused),
+        Some(Reason::NotAuthenticated),
+        "it was not even read"
+    );
+    assert!(
+        mia.scopes()
+            .list_scopes(v1::ListScopesRequest {})
+            .await
+            .is_ok()
+    );
     world.broker.stop().await.unwrap();
 }
 
@@ -420,7 +488,12 @@ async fn a_connection_that_proves_nobody_too_often_is_cut() {
     let most = crate::limits::FAILED_PROOFS_PER_CONNECTION_MAX + 1;
     assert!(refused <= most, "{refused}");
     let mia = world.client("mia").await;
-    assert!(mia.scopes().list_scopes(v1::ListScopesRequest {}).await.is_ok());
+    assert!(
+        mia.scopes()
+            .list_scopes(v1::ListScopesRequest {})
+            .await
+            .is_ok()
+    );
     world.broker.stop().await.unwrap();
 }
 
@@ -431,7 +504,11 @@ async fn one_caller_who_asks_too_often_is_held_back_and_the_others_are_not() {
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..crate::limits::CALLS_BURST + 400 {
         let mia = mia.clone();
-        calls.spawn(async move { mia.journal().get_checkpoint(v1::GetCheckpointRequest {}).await });
+        calls.spawn(async move {
+            mia.journal()
+                .get_checkpoint(v1::GetCheckpointRequest {})
+                .await
+        });
     }
     let mut held_back = 0;
     while let Some(done) = calls.join_next().await {
@@ -444,7 +521,12 @@ async fn one_caller_who_asks_too_often_is_held_back_and_the_others_are_not() {
         }
     }
     assert!(held_back > 0);
-    assert!(pat.scopes().list_scopes(v1::ListScopesRequest {}).await.is_ok());
+    assert!(
+        pat.scopes()
+            .list_scopes(v1::ListScopesRequest {})
+            .await
+            .is_ok()
+    );
     world.broker.stop().await.unwrap();
 }
 
@@ -453,12 +535,20 @@ async fn the_record_is_listed_followed_and_signed() {
     let world = world().await;
     let mia = world.client("mia").await;
     let follow = v1::FollowEventsRequest { from_sequence: 0 };
-    let mut following = mia.journal().follow_events(follow).await.unwrap().into_inner();
+    let mut following = mia
+        .journal()
+        .follow_events(follow)
+        .await
+        .unwrap()
+        .into_inner();
     let first = following.message().await.unwrap().unwrap().event.unwrap();
     assert_eq!(first.kind, "bundle_loaded");
     let made = create(&mia, "to be seen in the record").await;
     let seen = following.message().await.unwrap().unwrap().event.unwrap();
-    assert_eq!((seen.kind.as_str(), &seen.request_id), ("requested", &made.id));
+    assert_eq!(
+        (seen.kind.as_str(), &seen.request_id),
+        ("requested", &made.id)
+    );
     assert_eq!(seen.texts[0].text, "to be seen in the record");
     let event = writ_engine::Event::from_canonical(&seen.canonical).unwrap();
     assert_eq!(event.fact.name(), "requested");
@@ -469,8 +559,17 @@ async fn the_record_is_listed_followed_and_signed() {
     };
     let listed = mia.journal().list_events(list).await.unwrap().into_inner();
     assert_eq!(listed.events, [seen]);
-    let signed = mia.journal().get_checkpoint(v1::GetCheckpointRequest {}).await.unwrap();
-    assert!(signed.get_ref().note.starts_with("writ.example.com/journal\n"));
+    let signed = mia
+        .journal()
+        .get_checkpoint(v1::GetCheckpointRequest {})
+        .await
+        .unwrap();
+    assert!(
+        signed
+            .get_ref()
+            .note
+            .starts_with("writ.example.com/journal\n")
+    );
     world.broker.stop().await.unwrap();
 }
 
@@ -482,14 +581,23 @@ async fn a_broker_that_stops_ends_its_streams_with_a_reason_and_keeps_what_it_ac
     let watched = v1::WatchRequestRequest {
         id: made.id.clone(),
     };
-    let mut watching = mia.requests().watch_request(watched).await.unwrap().into_inner();
+    let mut watching = mia
+        .requests()
+        .watch_request(watched)
+        .await
+        .unwrap()
+        .into_inner();
     watching.message().await.unwrap();
     let stopping = tokio::spawn(world.broker.stop());
     let said = watching.message().await.unwrap_err();
     assert_eq!(reason(&said), Some(Reason::ShuttingDown));
     stopping.await.unwrap().unwrap();
 
-    let config = config(world.folder.path(), loopback(), [&world.corp, &world._github]);
+    let config = config(
+        world.folder.path(),
+        loopback(),
+        [&world.corp, &world._github],
+    );
     let (clock, hand) = Clock::manual(noon());
     let broker = Broker::start_at(config, clock).await.unwrap();
     let world = World {
@@ -499,7 +607,12 @@ async fn a_broker_that_stops_ends_its_streams_with_a_reason_and_keeps_what_it_ac
     };
     let mia = world.client("mia").await;
     let asked = v1::GetRequestRequest { id: made.id };
-    let found = mia.requests().get_request(asked).await.unwrap().into_inner();
+    let found = mia
+        .requests()
+        .get_request(asked)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(found.request.unwrap().reason, "kept over a restart");
     world.broker.stop().await.unwrap();
 }
@@ -542,15 +655,27 @@ async fn tls_serves_those_who_trust_its_certificate_and_nobody_in_the_clear() {
     let At::Tcp { address, tls: true } = *world.broker.at() else {
         panic!("{:?}", world.broker.at());
     };
-    let named: Address = format!("https://localhost:{}", address.port()).parse().unwrap();
+    let named: Address = format!("https://localhost:{}", address.port())
+        .parse()
+        .unwrap();
     let token = world.token("mia");
-    let mia = Client::connect(&named, Some(&token), Some(pem.as_bytes())).await.unwrap();
+    let mia = Client::connect(&named, Some(&token), Some(pem.as_bytes()))
+        .await
+        .unwrap();
     create(&mia, "over TLS").await;
     assert!(Client::connect(&named, Some(&token), None).await.is_err());
-    let plain: Address = format!("http://localhost:{}", address.port()).parse().unwrap();
+    let plain: Address = format!("http://localhost:{}", address.port())
+        .parse()
+        .unwrap();
     // The connection may come up; no call on it does.
     if let Ok(plain) = Client::connect(&plain, Some(&token), None).await {
-        assert!(plain.scopes().list_scopes(v1::ListScopesRequest {}).await.is_err());
+        assert!(
+            plain
+                .scopes()
+                .list_scopes(v1::ListScopesRequest {})
+                .await
+                .is_err()
+        );
     }
     drop(mia);
     world.broker.stop().await.unwrap();
@@ -568,7 +693,10 @@ async fn a_check_finds_what_serve_would_and_makes_nothing() {
     let mut unnamed = good.clone();
     unnamed.issuers.pop();
     let said = check(&unnamed).unwrap_err().to_string();
-    assert!(said.contains("the issuer `github` is not in the configuration"), "{said}");
+    assert!(
+        said.contains("the issuer `github` is not in the configuration"),
+        "{said}"
+    );
 
     let mut nowhere = good.clone();
     nowhere.bundle = folder.path().join("none");

@@ -322,7 +322,8 @@ mod tests {
 
     #[test]
     fn people_may_write_in_their_own_script() {
-        for fine in ["größer", "日本語の理由", "می‌خواهم", "👩‍🚒 an incident"] {
+        for fine in ["größer", "日本語の理由", "می‌خواهم", "👩‍🚒 an incident"]
+        {
             assert!(reason(fine.to_owned()).is_ok(), "{fine}");
         }
     }
@@ -344,7 +345,9 @@ mod tests {
             assert_eq!(id(good).unwrap(), good);
         }
         let longer = format!("{whole}0");
-        for bad in ["", "7F3", "7f3k", "7F3I", "7F3 ", "../..", "7F3K\n", &longer] {
+        for bad in [
+            "", "7F3", "7f3k", "7F3I", "7F3 ", "../..", "7F3K\n", &longer,
+        ] {
             assert!(id(bad).is_err(), "{bad:?}");
         }
         assert!(whole_id("request_id", whole).is_ok());

@@ -114,11 +114,9 @@ pub(crate) fn next_edge(view: &CaseView) -> Option<Moment> {
         State::Pending => Some(case.request().decide_by),
         State::Approved => case.activate_by(),
         State::Active(window) => Some(window.closes_at()),
-        State::Expired(_)
-        | State::Denied
-        | State::Withdrawn
-        | State::Lapsed
-        | State::Released => None,
+        State::Expired(_) | State::Denied | State::Withdrawn | State::Lapsed | State::Released => {
+            None
+        }
     }
 }
 

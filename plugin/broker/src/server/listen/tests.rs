@@ -120,5 +120,10 @@ fn a_key_that_everyone_may_read_is_refused_and_so_is_one_of_another_certificate(
         cert_file: one.cert_file,
         key_file: folder.path().join("none"),
     };
-    assert!(tls_config(&nothing).unwrap_err().to_string().contains("cannot be read"));
+    assert!(
+        tls_config(&nothing)
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be read")
+    );
 }

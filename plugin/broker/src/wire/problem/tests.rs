@@ -141,9 +141,15 @@ fn an_explanation_of_any_size_fits_into_the_trailers_of_a_common_client() {
     ] {
         let sent = problem(refused, &about());
         let kept = sent.denial.as_ref().map(|d| d.findings.len());
-        assert!(kept.is_none_or(|kept| kept > 0), "something is left to read");
+        assert!(
+            kept.is_none_or(|kept| kept > 0),
+            "something is left to read"
+        );
         let kept = sent.needs_approval.as_ref().map(|n| n.ways.len());
-        assert!(kept.is_none_or(|kept| kept > 0), "something is left to read");
+        assert!(
+            kept.is_none_or(|kept| kept > 0),
+            "something is left to read"
+        );
         let headers = Status::from(sent).into_http::<()>().into_parts().0.headers;
         // RFC 9113 counts 32 bytes for each field besides its name and value.
         let size: usize = headers
@@ -155,9 +161,7 @@ fn an_explanation_of_any_size_fits_into_the_trailers_of_a_common_client() {
 }
 
 fn all_refusals() -> Vec<Refused> {
-    let denied = |why| {
-        Refused::Policy(Box::new(Denied { why, nearest: None }))
-    };
+    let denied = |why| Refused::Policy(Box::new(Denied { why, nearest: None }));
     vec![
         Refused::NotFound,
         Refused::Field("scope", "no such scope".to_owned()),
