@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use writ_api::ambient::GithubActions;
 use writ_api::client::{Address, Client, Token};
 
 use crate::exit::Exit;
@@ -167,15 +168,20 @@ impl Context {
     }
 }
 
-async fn ambient(_audience: &str) -> Result<Token, Failure> {
-    Err(Failure::new(
-        Exit::NotAuthenticated,
-        "not_authenticated",
-        "there is no token",
-    )
-    .hint(
-        "give `--token-file`, WRIT_TOKEN_FILE or WRIT_TOKEN; a GitHub Actions job needs `permissions: id-token: write`",
-    ))
+/// A CI job's own token, where one can be had.
+async fn ambient(audience: &str) -> Result<Token, Failure> {
+    let failed = |message: String| {
+        Failure::new(Exit::NotAuthenticated, "not_authenticated", message).hint(
+            "give `--token-file`, WRIT_TOKEN_FILE or WRIT_TOKEN; a GitHub Actions job needs `permissions: id-token: write`",
+        )
+    };
+    let job = GithubActions::from_environment(|name| std::env::var(name).ok())
+        .ok_or_else(|| failed("there is no token".to_owned()))?;
+    let token = job
+        .token(audience)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    Token::new(token.reveal()).map_err(|error| failed(error.to_string()))
 }
 
 fn unreachable(address: &str, error: &tonic::transport::Error) -> Failure {

@@ -20,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What would work.
     pub(crate) hint: Option<String>,
+    /// Whether the message is a report that escapes what it quotes and colours itself.
+    drawn: bool,
     /// The broker's explanation, and what had been asked.
     explanation: Option<Box<Explanation>>,
 }
@@ -40,6 +42,7 @@ impl Failure {
             reason: reason.to_owned(),
             message: message.into(),
             hint: None,
+            drawn: false,
             explanation: None,
         }
     }
@@ -52,6 +55,14 @@ impl Failure {
     /// A wrong command line.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure::new(Exit::Usage, "usage", message)
+    }
+
+    /// An error report that draws itself, carets and all: printed as it is, since it escapes what it quotes.
+    pub(crate) fn drawn(reason: &str, report: String) -> Failure {
+        Failure {
+            drawn: true,
+            ..Failure::new(Exit::Error, reason, report)
+        }
     }
 
     /// With what would work.
@@ -72,6 +83,9 @@ impl Failure {
 
     /// For people.
     pub(crate) fn text(&self, paint: Paint) -> String {
+        if self.drawn {
+            return self.message.clone();
+        }
         let mut text = format!("{} {}\n", paint.bad("error:"), escape_lines(&self.message));
         if let Some(explanation) = &self.explanation {
             if let Some(code) = &explanation.aws_code {

@@ -12,6 +12,7 @@ mod story;
 #[cfg(test)]
 mod transcripts;
 mod verbs;
+mod world;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Demo(verbs::demo::Args),
+    Dev(verbs::dev::Args),
+    Serve(verbs::serve::Args),
     Request(verbs::request::Args),
     Requests(verbs::requests::Args),
     Show(verbs::show::Args),
@@ -52,6 +56,7 @@ enum Verb {
     Can(verbs::can::Args),
     Scopes(verbs::scopes::Args),
     Journal(verbs::journal::Args),
+    Policy(verbs::policy::Args),
     Completion(verbs::completion::Args),
 }
 
@@ -84,6 +89,9 @@ async fn main() -> ExitCode {
 
 async fn run(context: &Context, verb: Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Demo(args) => verbs::demo::run(context, args).await,
+        Verb::Dev(args) => verbs::dev::run(context, args).await,
+        Verb::Serve(args) => verbs::serve::run(context, args).await,
         Verb::Request(args) => verbs::request::run(context, args).await,
         Verb::Requests(args) => verbs::requests::run(context, args).await,
         Verb::Show(args) => verbs::show::run(context, args).await,
@@ -96,6 +104,7 @@ async fn run(context: &Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Can(args) => verbs::can::run(context, args).await,
         Verb::Scopes(args) => verbs::scopes::run(context, args).await,
         Verb::Journal(args) => verbs::journal::run(context, args).await,
+        Verb::Policy(args) => verbs::policy::run(context, args),
         Verb::Completion(args) => verbs::completion::run(context, args),
     }
 }

@@ -4,13 +4,17 @@ pub(crate) mod approve;
 pub(crate) mod can;
 pub(crate) mod completion;
 pub(crate) mod credentials;
+pub(crate) mod demo;
 pub(crate) mod deny;
+pub(crate) mod dev;
 pub(crate) mod exec;
 pub(crate) mod journal;
+pub(crate) mod policy;
 pub(crate) mod release;
 pub(crate) mod request;
 pub(crate) mod requests;
 pub(crate) mod scopes;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod withdraw;
 

@@ -1,5 +1,7 @@
 //! `writ journal`: the record, from the broker or offline from its file.
 
+mod offline;
+
 use std::pin::pin;
 
 use tokio_stream::StreamExt as _;
@@ -40,6 +42,8 @@ enum Verb {
     },
     /// Print the journal's signed head; keep it, it finds a truncation later
     Checkpoint,
+    Verify(offline::VerifyArgs),
+    Erase(offline::EraseArgs),
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -47,6 +51,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Verb::List { request, limit } => list(context, request, limit).await,
         Verb::Follow { from } => follow(context, from).await,
         Verb::Checkpoint => checkpoint(context).await,
+        Verb::Verify(args) => offline::verify(context, &args),
+        Verb::Erase(args) => offline::erase(context, &args).await,
     }
 }
 
