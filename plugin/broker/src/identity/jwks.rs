@@ -103,7 +103,7 @@ impl Jwks {
     /// With less patience towards the issuer. For tests.
     #[cfg(test)]
     pub(super) fn impatient(mut self) -> Jwks {
-        self.fetcher = self.fetcher.within(std::time::Duration::from_millis(300));
+        self.fetcher = self.fetcher.within(std::time::Duration::from_secs(1));
         self
     }
 

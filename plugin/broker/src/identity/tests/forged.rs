@@ -473,7 +473,7 @@ fn bad_signatures(issuer: &TestIssuer) -> Vec<Row> {
     let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let mut flipped = bytes.clone();
     flipped[40] ^= 1;
-    let cut = &bytes[..63];
+    let cut = bytes[..63].to_vec();
     let other_claims = issuer.draft("ES256").claim("sub", json!("00u1root")).sign();
     let (other_signed, _) = other_claims.rsplit_once('.').unwrap();
     let confused = |algorithm: &str, kid: &str, by: &str| {
@@ -493,7 +493,7 @@ fn bad_signatures(issuer: &TestIssuer) -> Vec<Row> {
     let rs = issuer.draft("RS256").sign();
     let (rs_signed, _) = rs.rsplit_once('.').unwrap();
     let hs_as_rs = b64(hmac::sign(&secret, rs_signed.as_bytes()).as_ref());
-    let der = rcgen_like_der(&bytes);
+    let der = in_der(&bytes);
     bytes.push(0);
     vec![
         (
@@ -503,7 +503,7 @@ fn bad_signatures(issuer: &TestIssuer) -> Vec<Row> {
         ),
         (
             "a signature cut short",
-            format!("{signed}.{}", b64(cut)),
+            format!("{signed}.{}", b64(&cut)),
             bad(),
         ),
         (
@@ -595,7 +595,7 @@ fn bad_signatures(issuer: &TestIssuer) -> Vec<Row> {
 }
 
 /// An ECDSA signature in the other encoding, which some libraries take as well.
-fn rcgen_like_der(fixed: &[u8]) -> Vec<u8> {
+fn in_der(fixed: &[u8]) -> Vec<u8> {
     let integer = |half: &[u8]| {
         let mut value = half.to_vec();
         if value[0] >= 0x80 {

@@ -418,9 +418,14 @@ async fn answer(mut stream: tokio::net::TcpStream, site: Arc<Mutex<Site>>) {
     let _ = stream.shutdown().await;
 }
 
-/// A verifier of these issuers that gives up on a silent one soon.
+/// A verifier of these issuers.
 pub(crate) fn verifier(configs: impl IntoIterator<Item = IssuerConfig>) -> Verifier {
-    let mut verifier = Verifier::new(configs.into_iter().collect()).unwrap();
+    Verifier::new(configs.into_iter().collect()).unwrap()
+}
+
+/// A verifier that gives up on a silent issuer soon.
+pub(super) fn impatient_verifier(config: IssuerConfig) -> Verifier {
+    let mut verifier = verifier([config]);
     for issuer in verifier.issuers.values_mut() {
         issuer.keys = Arc::new(Jwks::new(&issuer.config).unwrap().impatient());
     }

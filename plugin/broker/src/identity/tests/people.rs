@@ -190,7 +190,7 @@ fn mutation(original: &'static str) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig { cases: 20_000, max_global_rejects: 20_000, ..ProptestConfig::default() })]
     #[test]
     fn no_other_spelling_of_an_identity_is_that_identity(
         sub in prop_oneof![mutation("00u1ada"), mutation("Ada Lovelace")],
