@@ -21,6 +21,7 @@ use super::*;
 
 mod configs;
 mod forged;
+mod forgeries;
 mod keys;
 mod people;
 mod repositories;
