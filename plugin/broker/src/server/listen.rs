@@ -20,6 +20,7 @@ use super::places::Places;
 use crate::config::{Listener, TlsFiles};
 use crate::limits::{
     ACCEPT_RETRY_MS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKE_TIMEOUT_S,
+    UNPROVEN_CONNECTION_S,
 };
 
 /// Accepted connections on their way to the server.
@@ -136,6 +137,7 @@ impl Bound {
     /// Lets callers in. The port or socket is closed when the stream is dropped.
     pub(super) fn accept(self) -> ReceiverStream<io::Result<Guarded>> {
         let (sender, receiver) = mpsc::channel(ACCEPTED_BUFFER);
+        let unproven = Duration::from_secs(UNPROVEN_CONNECTION_S);
         let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
         tokio::spawn(async move {
             let listener = self.listener;
@@ -148,7 +150,7 @@ impl Bound {
                     Ok((socket, origin)) => {
                         // Too many: the connection is closed by being dropped here.
                         if let Some(place) = places.take(origin) {
-                            let guarded = Guarded::new(socket, Peer::new(origin), place);
+                            let guarded = Guarded::new(socket, Peer::new(origin), place, unproven);
                             if sender.send(Ok(guarded)).await.is_err() {
                                 return;
                             }

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
 use super::places::Place;
-use crate::limits::{FAILED_PROOFS_PER_CONNECTION_MAX, UNPROVEN_CONNECTION_S};
+use crate::limits::FAILED_PROOFS_PER_CONNECTION_MAX;
 
 /// Where a connection comes from, as far as one party controls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,13 +101,17 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(socket: Socket, peer: Peer, place: Place<Origin>) -> Guarded {
+    /// `unproven` is how long the connection may live without having proven anyone.
+    pub(super) fn new(
+        socket: Socket,
+        peer: Peer,
+        place: Place<Origin>,
+        unproven: Duration,
+    ) -> Guarded {
         Guarded {
             socket,
             peer,
-            deadline: Box::pin(tokio::time::sleep(Duration::from_secs(
-                UNPROVEN_CONNECTION_S,
-            ))),
+            deadline: Box::pin(tokio::time::sleep(unproven)),
             _place: place,
         }
     }
@@ -193,30 +197,29 @@ mod tests {
     use super::super::places::Places;
     use super::*;
 
-    fn guarded() -> (Guarded, Peer, UnixStream) {
+    fn guarded(unproven: Duration) -> (Guarded, Peer, UnixStream) {
         let (here, there) = UnixStream::pair().unwrap();
         let peer = Peer::new(None);
         let place = Places::new(1, 1).take(None).unwrap();
-        let guarded = Guarded::new(Socket::Unix(here), peer.clone(), place);
+        let guarded = Guarded::new(Socket::Unix(here), peer.clone(), place, unproven);
         (guarded, peer, there)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_connection_that_proves_nobody_is_cut_and_a_proven_one_is_not() {
-        let (mut silent, _, _there) = guarded();
+        let (mut silent, _, _there) = guarded(Duration::ZERO);
         let cut = silent.read_u8().await.unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
 
-        let (mut proven, peer, mut there) = guarded();
+        let (mut proven, peer, mut there) = guarded(Duration::ZERO);
         peer.prove();
-        tokio::time::advance(Duration::from_secs(UNPROVEN_CONNECTION_S * 2)).await;
         there.write_u8(7).await.unwrap();
         assert_eq!(proven.read_u8().await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn a_connection_that_fails_too_often_is_cut_even_when_proven() {
-        let (mut failing, peer, mut there) = guarded();
+        let (mut failing, peer, mut there) = guarded(Duration::from_secs(60));
         peer.prove();
         there.write_all(&[1, 2]).await.unwrap();
         for _ in 0..FAILED_PROOFS_PER_CONNECTION_MAX {

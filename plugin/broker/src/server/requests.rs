@@ -93,7 +93,8 @@ impl RequestService for Requests {
         let begin = |desk: Arc<Desk>, who: Identity, message: v1::WatchRequestRequest| {
             let id = fields::id(&message.id)?;
             let (id, changes) = desk.watch(&who, id).map_err(about(id))?;
-            Ok(move |out| watch(desk, who, id.to_string(), changes, out))
+            let look = Duration::from_secs(WATCH_LOOK_S);
+            Ok(move |out| watch(desk, who, id.to_string(), changes, look, out))
         };
         self.0.stream("WatchRequest", request, begin).await
     }
@@ -172,12 +173,13 @@ impl RequestService for Requests {
 }
 
 /// Sends the request now and whenever it looks different: after an event, at the edges of its clocks, or when the policy
-/// in force says something else. Each look asks the desk afresh, so a watcher who may no longer see it sees nothing more.
+/// in force says something else, which is looked at every `look`. Each look asks the desk afresh, so a watcher who may no longer see it sees nothing more.
 pub(super) async fn watch(
     desk: Arc<Desk>,
     who: Identity,
     id: String,
     mut changes: tokio::sync::watch::Receiver<u64>,
+    look: Duration,
     out: Out<v1::WatchRequestResponse>,
 ) -> Result<(), Problem> {
     let mut shown = None;
@@ -199,11 +201,11 @@ pub(super) async fn watch(
             return Ok(());
         };
         let to_edge_ms = u64::try_from(edge.since_ms(view.now)).unwrap_or(0);
-        let pause_ms = to_edge_ms.clamp(WATCH_PAUSE_MS, WATCH_LOOK_S * 1_000);
+        let pause = Duration::from_millis(to_edge_ms.max(WATCH_PAUSE_MS)).min(look);
         drop(view);
         tokio::select! {
             changed = changes.changed() => changed.map_err(|_| wire::shutting_down())?,
-            () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -114,11 +114,16 @@ mod tests {
         assert_eq!(all, [1, 2]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_slow_reader_still_learns_that_the_token_has_expired() {
         let (_stop, stopping) = watch::channel(false);
-        let mut stream = start(endless, Duration::from_secs(5), stopping, place());
-        tokio::time::sleep(Duration::from_secs(6)).await;
+        let places = Places::new(1, 1);
+        let place = places.take(None).unwrap();
+        let mut stream = start(endless, Duration::ZERO, stopping, place);
+        // Nothing is read until the stream's life is over.
+        while places.take(None).is_none() {
+            tokio::task::yield_now().await;
+        }
         let mut last = None;
         while let Some(item) = stream.next().await {
             last = Some(item);

@@ -51,6 +51,7 @@ fn about() -> About {
 #[test]
 fn a_missing_approval_names_who_could_give_it_and_what_to_do_next() {
     let needs = NeedsApproval {
+        alarms: Vec::new(),
         counted: BTreeMap::new(),
         ways: vec![way(&["pat".to_owned()], 1, true)],
     };
@@ -67,6 +68,7 @@ fn a_missing_approval_names_who_could_give_it_and_what_to_do_next() {
 #[test]
 fn a_refusal_names_the_policy_its_place_the_condition_and_what_was_found() {
     let denied = Denied {
+        alarms: Vec::new(),
         why: Why::Unmet(vec![unmet("principal.ref == \"refs/heads/main\"")]),
         nearest: Some(Nearest {
             duration: Duration::from_s(1_800).unwrap(),
@@ -120,6 +122,7 @@ fn an_explanation_of_any_size_fits_into_the_trailers_of_a_common_client() {
         .collect();
     let ways: Vec<Way> = (1..40).map(|count| way(&many, count, true)).collect();
     let denied = Denied {
+        alarms: Vec::new(),
         why: Why::Unmet(
             (0..500)
                 .map(|_| unmet(&"principal.x == 1 && ".repeat(20)))
@@ -132,6 +135,7 @@ fn an_explanation_of_any_size_fits_into_the_trailers_of_a_common_client() {
         }),
     };
     let needs = NeedsApproval {
+        alarms: Vec::new(),
         counted: BTreeMap::new(),
         ways,
     };
@@ -161,7 +165,13 @@ fn an_explanation_of_any_size_fits_into_the_trailers_of_a_common_client() {
 }
 
 fn all_refusals() -> Vec<Refused> {
-    let denied = |why| Refused::Policy(Box::new(Denied { why, nearest: None }));
+    let denied = |why| {
+        Refused::Policy(Box::new(Denied {
+            why,
+            nearest: None,
+            alarms: Vec::new(),
+        }))
+    };
     vec![
         Refused::NotFound,
         Refused::Field("scope", "no such scope".to_owned()),
@@ -173,6 +183,7 @@ fn all_refusals() -> Vec<Refused> {
         denied(Why::Unmet(vec![unmet("a"), unmet("b"), unmet("c")])),
         denied(Why::NoPolicy),
         Refused::NeedsApproval(Box::new(NeedsApproval {
+            alarms: Vec::new(),
             counted: BTreeMap::new(),
             ways: vec![way(&[], 2, false)],
         })),
