@@ -102,31 +102,33 @@ impl<'a> Asker<'a> {
 }
 
 /// What a policy may know of the moment a window opens, and Cedar cannot compute.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Opening {
     at: Moment,
     weekday: i64,
     since_midnight_s: i64,
+    /// `opens_at` and `time_of_day` for Cedar. Making these is the dearest part of a context, and a search asks many times.
+    opens_at: RestrictedExpression,
+    time_of_day: RestrictedExpression,
 }
 
 impl Opening {
     fn at(at: Moment, bundle: &Bundle) -> Option<Opening> {
-        let zone = bundle
-            .directory()
-            .timezone
-            .clone()
-            .unwrap_or(jiff::tz::TimeZone::UTC);
-        let local = jiff::Timestamp::from_millisecond(at.as_ms())
-            .ok()?
-            .to_zoned(zone);
+        let zone = bundle.directory().timezone.clone();
+        let zone = zone.unwrap_or(jiff::tz::TimeZone::UTC);
+        let instant = jiff::Timestamp::from_millisecond(at.as_ms()).ok()?;
+        let local = instant.to_zoned(zone);
         let clock = local.time();
+        // What the clock on the wall says, also on a day of 23 or 25 hours.
+        let since_midnight_s = i64::from(clock.hour()) * 3_600
+            + i64::from(clock.minute()) * 60
+            + i64::from(clock.second());
         Some(Opening {
             at,
             weekday: i64::from(local.weekday().to_monday_one_offset()),
-            // What the clock on the wall says, also on a day of 23 or 25 hours.
-            since_midnight_s: i64::from(clock.hour()) * 3_600
-                + i64::from(clock.minute()) * 60
-                + i64::from(clock.second()),
+            since_midnight_s,
+            opens_at: moment(at),
+            time_of_day: seconds(since_midnight_s),
         })
     }
 }
@@ -189,24 +191,11 @@ impl<'a> Ask<'a> {
 
     /// The same question as Cedar reads it.
     pub(super) fn activation(&self, wish: Wish<'_>, counts: &[u32]) -> Option<Request> {
-        let approvals = self
-            .asker
-            .index()
-            .kinds()
-            .iter()
-            .zip(counts)
-            .map(|((kind, _), count)| {
-                let count = RestrictedExpression::new_long(i64::from(*count));
-                (kind.as_str().to_owned(), count)
-            });
-        let mut context = vec![
+        let evidence = [
             ("window".to_owned(), self.window(wish.window)?),
-            (
-                "approvals".to_owned(),
-                RestrictedExpression::new_record(approvals).ok()?,
-            ),
+            ("approvals".to_owned(), self.approvals(counts)?),
         ];
-        context.extend(self.words(wish));
+        let context = evidence.into_iter().chain(self.words(wish));
         let action = self.asker.index().activate().clone();
         self.request(
             self.asker.uid.clone(),
@@ -215,23 +204,25 @@ impl<'a> Ask<'a> {
         )
     }
 
+    fn approvals(&self, counts: &[u32]) -> Option<RestrictedExpression> {
+        let kinds = self.asker.index().kinds().iter().zip(counts);
+        let counts = kinds.map(|((kind, _), count)| {
+            let count = RestrictedExpression::new_long(i64::from(*count));
+            (kind.as_str().to_owned(), count)
+        });
+        RestrictedExpression::new_record(counts).ok()
+    }
+
     fn window(&self, window: Window) -> Option<RestrictedExpression> {
-        let moment = |at: Moment| RestrictedExpression::new_datetime(at.to_string());
+        let opening = &self.opening;
+        let weekday = RestrictedExpression::new_long(opening.weekday);
+        let duration = seconds(window.duration().as_s().into());
         RestrictedExpression::new_record([
-            ("opens_at".to_owned(), moment(window.opens_at())),
+            ("opens_at".to_owned(), opening.opens_at.clone()),
             ("closes_at".to_owned(), moment(window.closes_at())),
-            (
-                "duration".to_owned(),
-                seconds(window.duration().as_s().into()),
-            ),
-            (
-                "weekday".to_owned(),
-                RestrictedExpression::new_long(self.opening.weekday),
-            ),
-            (
-                "time_of_day".to_owned(),
-                seconds(self.opening.since_midnight_s),
-            ),
+            ("duration".to_owned(), duration),
+            ("weekday".to_owned(), weekday),
+            ("time_of_day".to_owned(), opening.time_of_day.clone()),
         ])
         .ok()
     }
@@ -372,6 +363,10 @@ pub(super) fn about_whom(
         }
     };
     std::iter::once(requester).chain(workload)
+}
+
+fn moment(at: Moment) -> RestrictedExpression {
+    RestrictedExpression::new_datetime(at.to_string())
 }
 
 fn seconds(count: i64) -> RestrictedExpression {

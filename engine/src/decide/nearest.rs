@@ -10,28 +10,22 @@ use super::search::Search;
 use super::ways::ways;
 use super::{Longest, Nearest, Way};
 
-/// The ticket of a wish that nobody has made yet, where the policies do not say what it must look like.
-const TICKET_SOME: &str = "TICKET-1";
-
 /// The nearest request to a denied wish: the same with a ticket, or else the longest shorter one, rather without a ticket
 /// than with. It would be a new request, so the approvals of this one do not count for it.
 pub(super) fn nearest(search: &Search<'_>, wish: Wish<'_>) -> Option<Nearest> {
-    let with_ticket = Wish {
-        ticket: Some(TICKET_SOME),
-        ..wish
-    };
-    let may_add = wish.ticket.is_none() && search.reads_ticket;
-    if may_add && search.could_be(with_ticket) {
-        return Some(found(search, with_ticket, true));
+    let mut with_ticket = Vec::new();
+    if wish.ticket.is_none() {
+        let tickets = search.tickets.iter().map(String::as_str).map(Some);
+        with_ticket.extend(tickets.map(|ticket| Wish { ticket, ..wish }));
+    }
+    if let Some(wish) = with_ticket.iter().find(|wish| search.could_be(**wish)) {
+        return Some(found(search, *wish, true));
     }
     let shorter = critical_durations(search, wish.window.duration().as_s() - 1);
-    if let Some(wish) = longest_of(search, wish, &shorter) {
+    if let Some(wish) = longest_of(search, &[wish], &shorter) {
         return Some(found(search, wish, false));
     }
-    if !may_add {
-        return None;
-    }
-    longest_of(search, with_ticket, &shorter).map(|wish| found(search, wish, true))
+    longest_of(search, &with_ticket, &shorter).map(|wish| found(search, wish, true))
 }
 
 fn found(search: &Search<'_>, wish: Wish<'_>, add_ticket: bool) -> Nearest {
@@ -48,19 +42,20 @@ pub(super) fn longest(search: &Search<'_>) -> Option<[Option<Longest>; 2]> {
     let most = Duration::from_s(WINDOW_MAX_S).ok()?;
     let window = Window::opening(search.ask.opens_at(), most).ok()?;
     let durations = critical_durations(search, WINDOW_MAX_S);
-    let of = |ticket| {
-        let wish = longest_of(search, Wish { window, ticket }, &durations)?;
+    let of = |wishes: &[Wish<'_>]| {
+        let wish = longest_of(search, wishes, &durations)?;
         Some(Longest {
             duration: wish.window.duration(),
             ways: needed(search, wish),
         })
     };
-    let without = of(None);
-    let with = if search.reads_ticket {
-        of(Some(TICKET_SOME))
-    } else {
-        None
-    };
+    let tickets = search.tickets.iter().map(String::as_str).map(Some);
+    let with_ticket: Vec<Wish<'_>> = tickets.map(|ticket| Wish { window, ticket }).collect();
+    let without = of(&[Wish {
+        window,
+        ticket: None,
+    }]);
+    let with = of(&with_ticket);
     let differs = with != without;
     Some([without, with.filter(|_| differs)])
 }
@@ -89,16 +84,16 @@ fn critical_durations(search: &Search<'_>, most_s: u32) -> BTreeSet<u32> {
     durations
 }
 
-/// The wish with the longest of these durations that could be allowed.
+/// The one of these wishes that could be allowed with the longest of these durations.
 fn longest_of<'w>(
     search: &Search<'_>,
-    wish: Wish<'w>,
+    wishes: &[Wish<'w>],
     durations: &BTreeSet<u32>,
 ) -> Option<Wish<'w>> {
     durations.iter().rev().find_map(|duration| {
         let duration = Duration::from_s(*duration).ok()?;
         let window = Window::opening(search.ask.opens_at(), duration).ok()?;
-        let wish = Wish { window, ..wish };
-        search.could_be(wish).then_some(wish)
+        let mut shorter = wishes.iter().map(|wish| Wish { window, ..*wish });
+        shorter.find(|wish| search.could_be(*wish))
     })
 }

@@ -305,3 +305,59 @@ fn a_denial_shows_what_was_not_met_and_what_it_was() {
     let values = BTreeMap::from([("context.window.duration".to_owned(), "2h".to_owned())]);
     assert_eq!(shown, [&values]);
 }
+
+#[test]
+fn a_ticket_of_the_right_form_is_named_as_what_is_missing() {
+    let policies = r#"@id("all") permit (principal, action == Action::"activate", resource)
+        when { context has ticket && context.ticket like "INC-*" && context.window.duration <= duration("2h") };"#;
+    let bundle = levelled(policies);
+    let rows = [
+        (
+            wanted(human("ann"), "prod-db-read", "1h").ticket("INC-42"),
+            "granted by all",
+        ),
+        (
+            wanted(human("ann"), "prod-db-read", "1h").ticket("CHG-42"),
+            "denied unmet all",
+        ),
+        (
+            wanted(human("ann"), "prod-db-read", "1h"),
+            "denied unmet all; nearest 1h with ticket",
+        ),
+        (
+            wanted(human("ann"), "prod-db-read", "3h"),
+            "denied unmet all; nearest 2h with ticket",
+        ),
+    ];
+    for (wanted, expected) in rows {
+        assert_eq!(line(&wanted.check(&bundle, now())), expected);
+    }
+}
+
+#[test]
+fn every_question_fits_the_schema_the_policies_were_checked_against() {
+    let (bundle, files) = (shipped(), shipped_files());
+    let (schema, _) =
+        cedar_policy::Schema::from_cedarschema_str(&files.0["schema.cedarschema"]).unwrap();
+    let index = bundle.index();
+    for principal in [human("mia"), human("pat"), ci("main")] {
+        let asker = Asker::of(&bundle, &principal).unwrap();
+        let ask = asker
+            .wants(&scope("prod-db-read"), now(), "INC-42")
+            .unwrap();
+        let window = Window::opening(now(), duration("45m")).unwrap();
+        for ticket in [None, Some("INC-42")] {
+            let wish = Wish { window, ticket };
+            let activation = ask.activation(wish, &ask.nobody()).unwrap();
+            let context = activation.context().unwrap();
+            context.validate(&schema, index.activate()).unwrap();
+            let consent = ask.consent_context(wish).unwrap();
+            for (_, action) in index.kinds() {
+                consent.validate(&schema, action).unwrap();
+            }
+        }
+        let whom = ask::about_whom(&bundle.policies().types, asker.person, &principal.id);
+        let view = cedar_policy::Context::from_pairs(whom).unwrap();
+        view.validate(&schema, index.view()).unwrap();
+    }
+}
