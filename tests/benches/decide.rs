@@ -2,8 +2,9 @@
 //! matters, in one run.
 //!
 //! Raw Cedar is given what any caller has to build for each question, the context and the request; its entities and its
-//! policy set stand ready. Each round times every contender once, in turn, so that a drift of the machine's speed touches
-//! all alike; the medians of the rounds are compared.
+//! policy set stand ready.
+
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,15 +12,19 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use cedar_policy::{
-    Authorizer, Context, Entities, Entity, EntityUid, PolicySet, Request as CedarRequest, RestrictedExpression,
+    Authorizer, Context, Entities, Entity, EntityUid, PolicySet, Request as CedarRequest,
+    RestrictedExpression,
 };
 use writ_engine::bundle::BundleFiles;
 use writ_engine::decide::{Draft, Why, check};
 use writ_engine::digest::{Digest, SaltedText};
 use writ_engine::event::{Event, Fact, Outcome, Verdict};
 use writ_engine::{
-    Bundle, Case, Decision, Duration, Moment, Principal, Request, RequestId, ScopeId, UserId, decide,
+    Bundle, Case, Decision, Duration, Moment, Principal, Request, RequestId, ScopeId, UserId,
+    decide,
 };
+
+use rounds::medians;
 
 const ROUNDS: usize = 31;
 const NOW: &str = "2026-11-21T10:00:00Z";
@@ -27,7 +32,9 @@ const NOW: &str = "2026-11-21T10:00:00Z";
 const POLICIES_A_SCOPE: usize = 10;
 
 fn main() {
-    println!("decision, medians of {ROUNDS} interleaved rounds (µs); the floor is raw Cedar with the one policy that matters\n");
+    println!(
+        "decision, medians of {ROUNDS} interleaved rounds (µs); the floor is raw Cedar with the one policy that matters\n"
+    );
     println!("policies   decide   floor   raw Cedar, all   decide/floor   raw/decide");
     let mut first = None;
     for policies in [10, 1_000, 10_000] {
@@ -40,13 +47,25 @@ fn main() {
             raw / ours
         );
         if policies == 10_000 {
-            println!("\ngrowth of decide from 10 to 10,000 policies: {:.2} (goal <= 1.6)", ours / first.unwrap_or(ours));
-            println!("decide / floor at 10,000 policies: {:.2} (goal <= 2)", ours / floor);
+            println!(
+                "\ngrowth of decide from 10 to 10,000 policies: {:.2} (goal <= 1.6)",
+                ours / first.unwrap_or(ours)
+            );
+            println!(
+                "decide / floor at 10,000 policies: {:.2} (goal <= 2)",
+                ours / floor
+            );
         }
         if policies == 1_000 {
             let (approval, denial) = (world.approval(), world.denial());
-            println!("         an approval answer with its options: {:.2} ms (goal <= 2)", approval / 1_000.0);
-            println!("         a denial with its nearest request:   {:.2} ms (goal <= 5)", denial / 1_000.0);
+            println!(
+                "         an approval answer with its options: {:.2} ms (goal <= 2)",
+                approval / 1_000.0
+            );
+            println!(
+                "         a denial with its nearest request:   {:.2} ms (goal <= 5)",
+                denial / 1_000.0
+            );
         }
     }
 }
@@ -68,10 +87,17 @@ impl World {
                 catalog,
                 "scope \"scope-{scope}\" {{\n description = \"x\"\n system = \"system\"\n environment = \"prod\"\n owners = \"team-{scope}\"\n aws {{\n role_arn = \"arn:aws:iam::123456789012:role/r{scope}\"\n region = \"eu-west-1\"\n session_policy = {{ Statement = [{{ Effect = \"Allow\", Action = \"s3:GetObject\", Resource = \"*\" }}] }}\n }}\n}}"
             );
-            let _ = writeln!(directory, "group \"team-{scope}\" {{ description = \"x\" }}");
+            let _ = writeln!(
+                directory,
+                "group \"team-{scope}\" {{ description = \"x\" }}"
+            );
         }
         for user in 0..scopes.max(10) {
-            let manager = if user == 0 { String::new() } else { "manager = \"user-0\"".to_owned() };
+            let manager = if user == 0 {
+                String::new()
+            } else {
+                "manager = \"user-0\"".to_owned()
+            };
             let _ = writeln!(
                 directory,
                 "user \"user-{user}\" {{\n name = \"x\"\n {manager}\n groups = [\"team-{}\"]\n identity {{\n issuer = \"corp\"\n id = \"u{user}\"\n }}\n}}",
@@ -83,19 +109,36 @@ impl World {
         let texts: Vec<String> = (0..policies).map(|policy| text(policy, scopes)).collect();
         files.insert("access.cedar".to_owned(), texts.concat());
         let bundle = Bundle::load(&BundleFiles(files)).unwrap_or_else(|report| panic!("{report}"));
-        World { bundle, policies, texts }
+        World {
+            bundle,
+            policies,
+            texts,
+        }
     }
 
     fn granted(&self) -> [f64; 3] {
         let case = case("user-1", "scope-0", self.bundle.digest());
-        let case = if self.policies == 10 { case } else { case_of(&self.bundle, "scope-1", "user-1") };
+        let case = if self.policies == 10 {
+            case
+        } else {
+            case_of(&self.bundle, "scope-1", "user-1")
+        };
         let now: Moment = NOW.parse().expect("a moment");
-        assert!(matches!(decide(&self.bundle, &case, now), Decision::Granted(_)), "the question is one that is granted");
+        assert!(
+            matches!(decide(&self.bundle, &case, now), Decision::Granted(_)),
+            "the question is one that is granted"
+        );
         let scope = case.request().scope.as_str().to_owned();
-        let index: usize = scope.trim_start_matches("scope-").parse().expect("a number");
+        let index: usize = scope
+            .trim_start_matches("scope-")
+            .parse()
+            .expect("a number");
         let scopes = (self.policies / POLICIES_A_SCOPE).max(1);
-        let matters = (0..self.policies).find(|policy| policy % scopes == index && kind(*policy, scopes) == 0);
-        let one: PolicySet = self.texts[matters.expect("there is one")].parse().expect("Cedar");
+        let matters = (0..self.policies)
+            .find(|policy| policy % scopes == index && kind(*policy, scopes) == 0);
+        let one: PolicySet = self.texts[matters.expect("there is one")]
+            .parse()
+            .expect("Cedar");
         let all: PolicySet = self.texts.concat().parse().expect("Cedar");
         let raw = Raw::new(&scope, "user-1", &format!("team-{}", 1 % scopes));
         let authorizer = Authorizer::new();
@@ -105,33 +148,62 @@ impl World {
             assert_eq!(answer.decision(), cedar_policy::Decision::Allow);
         };
         let repeats = 200_000 / self.policies.max(200);
-        medians([
-            &|| repeat(200, &|| drop(black_box(decide(&self.bundle, black_box(&case), now)))),
-            &|| repeat(200, &|| ask(black_box(&one))),
-            &|| repeat(repeats.clamp(1, 200), &|| ask(black_box(&all))),
-        ])
+        medians(
+            ROUNDS,
+            [
+                &|| {
+                    repeat(200, &|| {
+                        drop(black_box(decide(&self.bundle, black_box(&case), now)))
+                    })
+                },
+                &|| repeat(200, &|| ask(black_box(&one))),
+                &|| repeat(repeats.clamp(1, 200), &|| ask(black_box(&all))),
+            ],
+        )
     }
 
     fn approval(&self) -> f64 {
-        self.time("scope-1", 10_800, |decision| matches!(decision, Decision::NeedsApproval(_)))
+        self.time("scope-1", 10_800, |decision| {
+            matches!(decision, Decision::NeedsApproval(_))
+        })
     }
 
     fn denial(&self) -> f64 {
         self.time("scope-1", 36_000, |decision| match decision {
-            Decision::Denied(denied) => denied.nearest.is_some() && !matches!(denied.why, Why::NoPolicy),
+            Decision::Denied(denied) => {
+                denied.nearest.is_some() && !matches!(denied.why, Why::NoPolicy)
+            }
             _ => false,
         })
     }
 
-    fn time(&self, scope: &str, seconds: u32, expected: impl Fn(&Decision<writ_engine::decide::Allowed>) -> bool) -> f64 {
+    fn time(
+        &self,
+        scope: &str,
+        seconds: u32,
+        expected: impl Fn(&Decision<writ_engine::decide::Allowed>) -> bool,
+    ) -> f64 {
         let now: Moment = NOW.parse().expect("a moment");
         let principal = Principal::user(UserId::new("user-1").expect("a name"));
         let scope = ScopeId::new(scope).expect("a name");
         let duration = Duration::from_s(seconds).expect("in range");
-        let draft = Draft { principal: &principal, scope: &scope, duration, reason: "bench", ticket: None };
+        let draft = Draft {
+            principal: &principal,
+            scope: &scope,
+            duration,
+            reason: "bench",
+            ticket: None,
+        };
         let decision = check(&self.bundle, &draft, now);
         assert!(expected(&decision), "{decision:?}");
-        medians([&|| repeat(10, &|| drop(black_box(check(&self.bundle, black_box(&draft), now))))])[0]
+        medians(
+            ROUNDS,
+            [&|| {
+                repeat(10, &|| {
+                    drop(black_box(check(&self.bundle, black_box(&draft), now)))
+                })
+            }],
+        )[0]
     }
 }
 
@@ -149,8 +221,14 @@ fn text(policy: usize, scopes: usize) -> String {
     };
     match kind(policy, scopes) {
         0 => head(scope) + "{ context.window.duration <= duration(\"1h\") };\n",
-        1 => head(scope) + "{ context.window.duration <= duration(\"4h\") && context.approvals.manager >= 1 };\n",
-        2 => head(scope) + "{ context.window.duration <= duration(\"8h\") && context.approvals.owner >= 2 && context has ticket };\n",
+        1 => {
+            head(scope)
+                + "{ context.window.duration <= duration(\"4h\") && context.approvals.manager >= 1 };\n"
+        }
+        2 => {
+            head(scope)
+                + "{ context.window.duration <= duration(\"8h\") && context.approvals.owner >= 2 && context has ticket };\n"
+        }
         3 if scope == 0 => format!(
             "@id(\"p{policy}\")\npermit (principal, action == Action::\"approveManager\", resource)\nwhen {{ context.requester has manager && context.requester.manager == principal }};\n"
         ),
@@ -161,7 +239,10 @@ fn text(policy: usize, scopes: usize) -> String {
             "@id(\"p{policy}\")\npermit (principal, action == Action::\"approveOwner\", resource)\nwhen {{ principal in resource.owners }};\n"
         ),
         // Other teams' policies on the same scope.
-        n => head((scope + n) % scopes.max(2) % scopes) + "{ context.window.duration <= duration(\"15m\") };\n",
+        n => {
+            head((scope + n) % scopes.max(2) % scopes)
+                + "{ context.window.duration <= duration(\"15m\") };\n"
+        }
     }
 }
 
@@ -180,20 +261,40 @@ impl Raw {
         let resource = uid(format!("Scope::\"{scope}\""));
         let user = Entity::new_no_attrs(principal.clone(), [team.clone()].into());
         let entities = Entities::from_entities(
-            [user, Entity::new_no_attrs(team, [].into()), Entity::new_no_attrs(resource.clone(), [].into())],
+            [
+                user,
+                Entity::new_no_attrs(team, [].into()),
+                Entity::new_no_attrs(resource.clone(), [].into()),
+            ],
             None,
         )
         .expect("entities");
-        Raw { entities, principal, action: uid("Action::\"activate\"".into()), resource }
+        Raw {
+            entities,
+            principal,
+            action: uid("Action::\"activate\"".into()),
+            resource,
+        }
     }
 
     fn request(&self) -> CedarRequest {
         let record = |pairs: Vec<(&str, RestrictedExpression)>| {
-            RestrictedExpression::new_record(pairs.into_iter().map(|(key, value)| (key.to_owned(), value))).expect("a record")
+            RestrictedExpression::new_record(
+                pairs
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value)),
+            )
+            .expect("a record")
         };
         let window = record(vec![
-            ("opens_at", RestrictedExpression::new_datetime("2026-11-21T10:00:00Z")),
-            ("closes_at", RestrictedExpression::new_datetime("2026-11-21T10:30:00Z")),
+            (
+                "opens_at",
+                RestrictedExpression::new_datetime("2026-11-21T10:00:00Z"),
+            ),
+            (
+                "closes_at",
+                RestrictedExpression::new_datetime("2026-11-21T10:30:00Z"),
+            ),
             ("duration", RestrictedExpression::new_duration("30m")),
             ("weekday", RestrictedExpression::new_long(6)),
             ("time_of_day", RestrictedExpression::new_duration("10h")),
@@ -206,10 +307,20 @@ impl Raw {
         let context = Context::from_pairs([
             ("window".to_owned(), window),
             ("approvals".to_owned(), approvals),
-            ("reason".to_owned(), RestrictedExpression::new_string("bench".to_owned())),
+            (
+                "reason".to_owned(),
+                RestrictedExpression::new_string("bench".to_owned()),
+            ),
         ])
         .expect("a context");
-        CedarRequest::new(self.principal.clone(), self.action.clone(), self.resource.clone(), context, None).expect("a request")
+        CedarRequest::new(
+            self.principal.clone(),
+            self.action.clone(),
+            self.resource.clone(),
+            context,
+            None,
+        )
+        .expect("a request")
     }
 }
 
@@ -219,7 +330,10 @@ fn case_of(bundle: &Bundle, scope: &str, user: &str) -> Case {
 
 fn case(user: &str, scope: &str, bundle: Digest) -> Case {
     let now: Moment = NOW.parse().expect("a moment");
-    let reason = SaltedText { salt: [0; 16], text: "bench".to_owned() };
+    let reason = SaltedText {
+        salt: [0; 16],
+        text: "bench".to_owned(),
+    };
     let request = Request {
         id: RequestId::new(now, [0; 10]),
         principal: Principal::user(UserId::new(user).expect("a name")),
@@ -232,8 +346,20 @@ fn case(user: &str, scope: &str, bundle: Digest) -> Case {
         activation_ttl_s: 3_600,
         bundle,
     };
-    let verdict = Verdict { bundle, outcome: Outcome::NeedsApproval, policies: vec![], approvals: BTreeMap::new() };
-    let event = Event { at: now, fact: Fact::Requested { request, idempotency_key: None, verdict } };
+    let verdict = Verdict {
+        bundle,
+        outcome: Outcome::NeedsApproval,
+        policies: vec![],
+        approvals: BTreeMap::new(),
+    };
+    let event = Event {
+        at: now,
+        fact: Fact::Requested {
+            request,
+            idempotency_key: None,
+            verdict,
+        },
+    };
     Case::begin(&event, Some(reason.text)).expect("a beginning")
 }
 
@@ -244,20 +370,6 @@ fn repeat(times: usize, call: &dyn Fn()) -> f64 {
         call();
     }
     start.elapsed().as_secs_f64() * 1e6 / times as f64
-}
-
-/// The median of each contender over interleaved rounds.
-fn medians<const N: usize>(contenders: [&dyn Fn() -> f64; N]) -> [f64; N] {
-    let mut rounds: [Vec<f64>; N] = [const { Vec::new() }; N];
-    for _ in 0..ROUNDS {
-        for (times, contender) in rounds.iter_mut().zip(contenders) {
-            times.push(contender());
-        }
-    }
-    rounds.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    })
 }
 
 const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");

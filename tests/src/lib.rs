@@ -174,6 +174,11 @@ impl World {
         self.broker = Some(child);
     }
 
+    /// The id of the broker's process.
+    pub fn pid(&self) -> u32 {
+        self.broker.as_ref().expect("a broker").id()
+    }
+
     /// `kill -9`, and waits for the process to be gone.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.broker.take() {
