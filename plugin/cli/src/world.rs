@@ -38,12 +38,27 @@ const PERSON_TOKEN_LIFETIME_S: i64 = 43_200;
 
 /// The bundle that is shipped, as users copy it.
 const POLICIES: [(&str, &str); 6] = [
-    ("schema.cedarschema", include_str!("../../../policies/schema.cedarschema")),
-    ("access.cedar", include_str!("../../../policies/access.cedar")),
-    ("approvals.cedar", include_str!("../../../policies/approvals.cedar")),
-    ("guardrails.cedar", include_str!("../../../policies/guardrails.cedar")),
+    (
+        "schema.cedarschema",
+        include_str!("../../../policies/schema.cedarschema"),
+    ),
+    (
+        "access.cedar",
+        include_str!("../../../policies/access.cedar"),
+    ),
+    (
+        "approvals.cedar",
+        include_str!("../../../policies/approvals.cedar"),
+    ),
+    (
+        "guardrails.cedar",
+        include_str!("../../../policies/guardrails.cedar"),
+    ),
     ("scopes.hcl", include_str!("../../../policies/scopes.hcl")),
-    ("directory.hcl", include_str!("../../../policies/directory.hcl")),
+    (
+        "directory.hcl",
+        include_str!("../../../policies/directory.hcl"),
+    ),
 ];
 
 /// The people of `directory.hcl`, and the stable ids their issuer gives them.

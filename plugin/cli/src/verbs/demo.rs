@@ -404,14 +404,7 @@ impl Stage {
         resource: &str,
         expected: Use,
     ) -> Result<(), Failure> {
-        let result = call(
-            self.world.sandbox(),
-            issued,
-            service,
-            action,
-            resource,
-        )
-        .await?;
+        let result = call(self.world.sandbox(), issued, service, action, resource).await?;
         let code = result.unwrap_or_default();
         let (good, wanted) = match expected {
             Use::LetThrough => (code.is_empty(), "is let through"),
@@ -515,12 +508,11 @@ fn expiry(issued: &v1::IssueCredentialsResponse) -> String {
 
 /// Copies the journal with one bit of one event changed: a `d` of a scope's name.
 fn flip_a_byte(journal: &std::path::Path, copy: &std::path::Path) -> Result<(), Failure> {
-    let cannot = |error: std::io::Error| Failure::error(format!("cannot copy the journal: {error}"));
+    let cannot =
+        |error: std::io::Error| Failure::error(format!("cannot copy the journal: {error}"));
     let mut bytes = std::fs::read(journal).map_err(cannot)?;
     let mark = b"\"scope\":\"prod-db-read\"";
-    let place = bytes
-        .windows(mark.len())
-        .position(|window| window == mark);
+    let place = bytes.windows(mark.len()).position(|window| window == mark);
     let place = promised(place, "an event about `prod-db-read`")?;
     if let Some(byte) = bytes.get_mut(place + mark.len() - 2) {
         *byte ^= 1;
