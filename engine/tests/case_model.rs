@@ -3,6 +3,14 @@
 //! The model is written the other way round: it keeps a list of what happened and looks through it at each question, where
 //! the case folds each event into a stage. `WRIT_MODEL_CASES` runs more sequences than the few thousand of each test run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so and stops"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -1,5 +1,13 @@
 //! The small nouns: what each refuses, beside what it takes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so and stops"
+)]
+
 use writ_engine::digest::{Digest, SaltedText};
 use writ_engine::event::Event;
 use writ_engine::scope::RoleArn;

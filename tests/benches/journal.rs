@@ -3,6 +3,14 @@
 //!
 //! The events are those of real cases: asked, intended, issued, released. `WRIT_BENCH_EVENTS` sets how many.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot go on says so and stops"
+)]
+
 mod record;
 mod rounds;
 

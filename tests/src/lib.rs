@@ -4,6 +4,14 @@
 //! The STS and the issuers live in the test's process, so a test can move their clocks and break them; the broker does not,
 //! so a test can kill it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so and stops"
+)]
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
