@@ -24,7 +24,7 @@ pub fn read(folder: &Path) -> Result<BundleFiles, Report> {
     let listed = match list(folder) {
         Ok(listed) => listed,
         Err((name, why)) => {
-            report.push_file(&name, why, None);
+            report.push_file(&name, format!("`{name}`: {why}"), None);
             return Err(report);
         }
     };
@@ -36,7 +36,7 @@ pub fn read(folder: &Path) -> Result<BundleFiles, Report> {
                 left = left.saturating_sub(text.len());
                 files.insert(name, text);
             }
-            Err(why) => report.push_file(&name, why, None),
+            Err(why) => report.push_file(&name, format!("`{name}`: {why}"), None),
         }
     }
     match report.has_errors() {

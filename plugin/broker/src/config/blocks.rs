@@ -224,7 +224,11 @@ fn issuer(name: &Placed<String>, mut block: Reader<'_>, folder: &Path) -> Option
         Ok(()) => Some(config),
         Err(error) => {
             let place = places.get(error.field).cloned().flatten().unwrap_or(head);
-            document.error(place, error.problem, None);
+            let key = match error.field {
+                "issuer" => "url",
+                field => field,
+            };
+            document.error(place, format!("`{key}`: {}", error.problem), None);
             None
         }
     }

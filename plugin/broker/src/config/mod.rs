@@ -149,13 +149,13 @@ impl Config {
         let name = path.display().to_string();
         let refuse = |why: String| {
             let mut report = Report::default();
-            report.push_file(&name, why, None);
+            report.push_file(&name, format!("`{name}`: {why}"), None);
             report
         };
         let mut text = String::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(CONFIG_MAX + 1).read_to_string(&mut text))
-            .map_err(|error| refuse(format!("the configuration cannot be read: {error}")))?;
+            .map_err(|error| refuse(format!("it cannot be read: {error}")))?;
         if text.len() as u64 > CONFIG_MAX {
             return Err(refuse(format!("it is larger than {CONFIG_MAX} bytes")));
         }

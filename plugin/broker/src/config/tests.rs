@@ -103,7 +103,7 @@ fn each_mistake_is_named_with_what_would_work() {
             "use `tcp` or `unix`",
         ),
         ("listener \"tcp\" {", "listener {", "exactly one name"),
-        ("store {", "stoer {", "lacks a block `store`"),
+        ("store {", "stoer {", "did you mean `store`"),
         (
             "\"writ.example.com/journal\"",
             "\"a b\"",

@@ -79,7 +79,9 @@ fn issuers_are_configured(config: &Config, bundle: &Bundle) -> Result<(), ServeE
         if !known.contains(&named) {
             report.push_file(
                 "directory.hcl",
-                format!("the issuer `{named}` is not in the configuration"),
+                format!(
+                    "`directory.hcl` names the issuer `{named}`, which is not in the configuration"
+                ),
                 Some(format!("configured are: `{}`", known.join("`, `"))),
             );
         }
