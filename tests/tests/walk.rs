@@ -1,5 +1,13 @@
 //! The one story, from outside: a policy, a request, an approval, a session that ends on the second, a record.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the lint's exception for tests does not reach their supporting functions"
+)]
+
 use std::time::Duration;
 
 use writ_api::problem::Reason;
