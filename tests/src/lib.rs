@@ -9,7 +9,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on says so and stops"
+    reason = "the lint's exception for tests does not reach their supporting functions"
 )]
 
 use std::io::Write as _;
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use writ_api::client::{Address, Client, Token};
 use writ_api::problem::Problem;
@@ -78,16 +79,8 @@ impl World {
         let broker_arn = format!("arn:aws:iam::{ACCOUNT}:user/writ-issuer");
         let caller = Caller::user(&broker_arn).expect("random keys");
         let keys = caller.credentials().clone();
-        let role = |name: &&str| {
-            Role::for_broker(
-                &format!("arn:aws:iam::{ACCOUNT}:role/{name}"),
-                &broker_arn,
-                Some(EXTERNAL_ID),
-            )
-            .with_max_session_s(43_200)
-        };
         let sandbox = Sandbox::start(SandboxConfig {
-            roles: ROLES.iter().map(role).collect(),
+            roles: roles(&broker_arn),
             callers: vec![caller],
             ..SandboxConfig::default()
         })
@@ -144,6 +137,22 @@ impl World {
     /// Starts the broker and waits until it serves.
     pub async fn up(&mut self) {
         self.launch();
+        self.serving().await;
+    }
+
+    /// Starts the broker from a shell that first runs `prelude` (`ulimit`, `trap`), and waits until it serves.
+    pub async fn up_after(&mut self, prelude: &str) {
+        let mut shell = Command::new("sh");
+        shell
+            .arg("-c")
+            .arg(format!("{prelude}; exec \"$0\" \"$@\""))
+            .arg(writ());
+        self.spawn(shell);
+        self.serving().await;
+    }
+
+    /// Waits until the broker serves.
+    async fn serving(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while Client::connect(&self.address(), None, None).await.is_err() {
             if let Some(status) = self
@@ -164,12 +173,16 @@ impl World {
 
     /// Starts the broker's process and waits for nothing.
     pub fn launch(&mut self) {
+        self.spawn(Command::new(writ()));
+    }
+
+    fn spawn(&mut self, mut command: Command) {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.log_path())
             .expect("the log opens");
-        let child = Command::new(writ())
+        let child = command
             .arg("serve")
             .arg("--config")
             .arg(self.dir.path().join("writ.hcl"))
@@ -314,6 +327,80 @@ impl World {
         verify(&self.journal(), key.trim(), kept)
     }
 
+    /// Every event of the journal as an auditor reads it: the parsed canonical bytes, oldest first.
+    pub async fn events(&self) -> Vec<Value> {
+        let mut journal = self.as_person("audrey").await.journal();
+        let (mut events, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let page = v1::ListEventsRequest {
+                page_size: 500,
+                page_token,
+                request_id: String::new(),
+            };
+            let reply = journal
+                .list_events(page)
+                .await
+                .expect("an auditor reads")
+                .into_inner();
+            let parsed =
+                |event: &v1::Event| serde_json::from_slice(&event.canonical).expect("JSON");
+            events.extend(reply.events.iter().map(parsed));
+            page_token = reply.next_page_token;
+            if page_token.is_empty() {
+                return events;
+            }
+        }
+    }
+
+    /// The facts of one request in the journal, oldest first: each one's name and what it holds.
+    pub async fn story(&self, id: &str) -> Vec<(String, Value)> {
+        let events = self.events().await;
+        events
+            .iter()
+            .filter(|event| about(event) == Some(id))
+            .map(fact)
+            .collect()
+    }
+
+    /// The names of the facts of one request in the journal, oldest first.
+    pub async fn chapters(&self, id: &str) -> Vec<String> {
+        let story = self.story(id).await;
+        story.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// How many lines of the broker's log hold `text`.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    /// Has the broker read its bundle's folder again, and waits until its log holds `text` once more than before.
+    pub async fn reload_until(&self, text: &str) {
+        let before = self.logged(text);
+        self.signal("HUP");
+        self.wait_for(|| self.logged(text) > before, text).await;
+    }
+
+    /// Waits for something to become true, with a loaded machine's patience.
+    pub async fn wait_for(&self, ready: impl Fn() -> bool, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !ready() {
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for: {what}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// A file of the bundle.
+    pub fn policy(&self, file: &str) -> PathBuf {
+        self.dir.path().join("policies").join(file)
+    }
+
     /// Asks the broker for a checkpoint, and keeps its verifying key for [`World::verify`].
     pub async fn checkpoint(&self) -> String {
         let mut journal = self.as_person("audrey").await.journal();
@@ -339,6 +426,28 @@ impl Drop for World {
     }
 }
 
+/// The request an event is about.
+pub fn about(event: &Value) -> Option<&str> {
+    let (_, fact) = event["fact"].as_object()?.iter().next()?;
+    fact["request"]["id"]
+        .as_str()
+        .or_else(|| fact["request"].as_str())
+}
+
+/// An event's fact: its name and what it holds.
+pub fn fact(event: &Value) -> (String, Value) {
+    let facts = event["fact"].as_object().expect("a fact");
+    let (name, fact) = facts.iter().next().expect("one fact");
+    (name.clone(), fact.clone())
+}
+
+/// Replaces `old`, which must be there, by `new` in a file.
+pub fn edit(path: &Path, old: &str, new: &str) {
+    let text = std::fs::read_to_string(path).expect("the file is there");
+    assert!(text.contains(old), "{}: no `{old}`", path.display());
+    std::fs::write(path, text.replace(old, new)).expect("the file is written");
+}
+
 /// `writ journal verify FILE --key KEY`.
 pub fn verify(file: &Path, key: &str, kept: Option<&Path>) -> Output {
     let mut command = Command::new(writ());
@@ -350,6 +459,15 @@ pub fn verify(file: &Path, key: &str, kept: Option<&Path>) -> Output {
         command.arg("--checkpoint").arg(kept);
     }
     command.stdin(Stdio::null()).output().expect("writ runs")
+}
+
+/// The roles of the shipped catalog, trusting a broker that says [`EXTERNAL_ID`].
+pub fn roles(broker_arn: &str) -> Vec<Role> {
+    let role = |name: &&str| {
+        let arn = format!("arn:aws:iam::{ACCOUNT}:role/{name}");
+        Role::for_broker(&arn, broker_arn, Some(EXTERNAL_ID)).with_max_session_s(43_200)
+    };
+    ROLES.iter().map(role).collect()
 }
 
 /// A job of the payments repository on a branch.

@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on says so and stops"
+    reason = "the lint's exception for tests does not reach their supporting functions"
 )]
 
 use std::time::Duration;
