@@ -12,8 +12,6 @@
     reason = "a benchmark that cannot go on says so and stops"
 )]
 
-mod rounds;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -32,7 +30,7 @@ use writ_engine::{
     decide,
 };
 
-use rounds::medians;
+use writ_tests::rounds::medians;
 
 const ROUNDS: usize = 31;
 const NOW: &str = "2026-11-21T10:00:00Z";

@@ -16,7 +16,6 @@
 mod floor;
 mod load;
 mod record;
-mod rounds;
 mod sts;
 
 use std::fmt::Write as _;
@@ -38,7 +37,7 @@ use writ_sandbox::{Issuer, IssuerConfig};
 use writ_tests::{AUDIENCE, World};
 
 use load::{Asker, GRANTS_A_USER, Took, What};
-use rounds::median;
+use writ_tests::rounds::median;
 
 const ROUNDS: usize = 5;
 

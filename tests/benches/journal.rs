@@ -12,7 +12,6 @@
 )]
 
 mod record;
-mod rounds;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -28,7 +27,7 @@ use writ_engine::event::canonical;
 use writ_engine::{Case, RequestId};
 
 use record::case;
-use rounds::medians;
+use writ_tests::rounds::medians;
 
 const EVENTS: usize = 1_000_000;
 const ROUNDS: usize = 5;

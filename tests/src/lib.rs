@@ -12,6 +12,8 @@
     reason = "the lint's exception for tests does not reach their supporting functions"
 )]
 
+pub mod rounds;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,7 @@
 //! Rounds: every contender once in turn, so that a drift of the machine's speed touches all alike; medians are compared.
 
 /// The median of each contender's figures over interleaved rounds.
-pub(crate) fn medians<const N: usize>(
-    rounds: usize,
-    contenders: [&dyn Fn() -> f64; N],
-) -> [f64; N] {
+pub fn medians<const N: usize>(rounds: usize, contenders: [&dyn Fn() -> f64; N]) -> [f64; N] {
     let mut figures: [Vec<f64>; N] = [const { Vec::new() }; N];
     for _ in 0..rounds {
         for (figures, contender) in figures.iter_mut().zip(contenders) {
@@ -15,7 +12,7 @@ pub(crate) fn medians<const N: usize>(
 }
 
 /// The middle one.
-pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
