@@ -10,7 +10,7 @@ use writ_api::v1;
 use writ_api::v1::request_service_client::RequestServiceClient;
 use writ_api::v1::scope_service_client::ScopeServiceClient;
 
-use crate::rounds::median;
+use writ_tests::rounds::median;
 
 /// Grants a user asks for before giving them back: as many requests as one may have open.
 pub(crate) const GRANTS_A_USER: usize = 20;
