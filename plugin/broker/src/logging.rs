@@ -133,11 +133,12 @@ pub(crate) mod tests {
     }
 
     impl Page {
-        /// Writes every line of this thread at every level to the page, until the guard is dropped.
-        pub(crate) fn log_everything(&self) -> tracing::subscriber::DefaultGuard {
+        /// Writes every line of the whole test process, at every level, to the page. To be called by one test.
+        pub(crate) fn log_everything(&self) {
             let into = self.clone();
             let layer = json(move || into.clone(), Level::TRACE);
-            tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::set_global_default(subscriber).unwrap();
         }
 
         pub(crate) fn text(&self) -> String {
