@@ -112,14 +112,14 @@ fn file_name(path: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Page(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Page {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -133,7 +133,15 @@ mod tests {
     }
 
     impl Page {
-        fn text(&self) -> String {
+        /// Writes every line of the whole test process, at every level, to the page. To be called by one test.
+        pub(crate) fn log_everything(&self) {
+            let into = self.clone();
+            let layer = json(move || into.clone(), Level::TRACE);
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        }
+
+        pub(crate) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
