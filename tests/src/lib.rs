@@ -313,8 +313,12 @@ impl World {
             .env("WRIT_TOKEN_FILE", &token_file)
             .env_remove("WRIT_TOKEN")
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null());
-        command.output().await.expect("writ runs")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        tokio::time::timeout(PATIENCE, command.output())
+            .await
+            .unwrap_or_else(|_| panic!("`writ {}` does not end", arguments.join(" ")))
+            .expect("writ runs")
     }
 
     fn next_number(&self) -> usize {

@@ -301,9 +301,9 @@ async fn secrets_are_nowhere_and_what_people_wrote_is_in_no_log() {
     }
     let mut ran = vec![
         "exec",
-        "prod-db-read",
+        "payments-deploy",
         "--for",
-        "45m",
+        "15m",
         "--reason",
         REASON,
         "--",
@@ -311,7 +311,7 @@ async fn secrets_are_nowhere_and_what_people_wrote_is_in_no_log() {
         "-c",
     ];
     ran.push("test -n \"$AWS_SESSION_TOKEN\"");
-    let output = cli.run(&mia, &ran).await;
+    let output = cli.run(&ci, &ran).await;
     assert!(
         output.status.success(),
         "{}",

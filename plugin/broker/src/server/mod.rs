@@ -15,6 +15,7 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic_health::pb::health_server::HealthServer;
@@ -93,10 +94,12 @@ pub struct Broker {
 
 /// Runs a broker until `shutdown`, then lets running calls finish and closes the journal. SIGHUP reads the bundle again.
 pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    // Before the start: one sent while the broker starts would end the process without a word.
+    let hangups = signal(SignalKind::hangup());
     let broker = Broker::start(config).await?;
     tokio::select! {
         () = shutdown => {}
-        () = broker.reload_on_hangup() => {}
+        () = broker.reload_on(hangups) => {}
         // A server does not end by itself: `stop` says why it did.
         () = ended(&broker.served) => {}
     }
@@ -109,21 +112,25 @@ async fn ended<T>(task: &JoinHandle<T>) {
     }
 }
 
-/// Resolves when the process is told to stop: SIGTERM or SIGINT.
-pub async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            // Without this signal the other one still stops the broker.
-            Err(_) => std::future::pending().await,
+/// Resolves when the process is told to stop: SIGTERM or SIGINT, from this call on, not from the first poll.
+pub fn terminated() -> impl Future<Output = ()> {
+    let told = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        let [terminate, interrupt] = told.map(received);
+        tokio::select! {
+            () = terminate => {}
+            () = interrupt => {}
         }
-    };
-    tokio::select! {
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::interrupt()) => {}
+    }
+}
+
+async fn received(signal: std::io::Result<Signal>) {
+    match signal {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        // Without this signal the other one still stops the broker.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -213,13 +220,11 @@ impl Broker {
         let _ = self.reloads.try_send(());
     }
 
-    async fn reload_on_hangup(&self) {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            return std::future::pending().await;
-        };
-        while hangup.recv().await.is_some() {
-            self.reload();
+    async fn reload_on(&self, hangups: std::io::Result<Signal>) {
+        if let Ok(mut hangups) = hangups {
+            while hangups.recv().await.is_some() {
+                self.reload();
+            }
         }
         std::future::pending().await
     }
