@@ -8,11 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-<<<<<<< HEAD
     reason = "a test that cannot go on says so and stops"
-=======
-    reason = "the lint's exception for tests does not reach their supporting functions"
->>>>>>> outside
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
