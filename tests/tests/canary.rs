@@ -395,6 +395,17 @@ async fn secrets_are_nowhere_and_what_people_wrote_is_in_no_log() {
     };
     assert!(log.bytes.len() > 10_000, "the log at trace is searched");
 
+    // The search finds what is there: the keys' ids, which are no secrets, are on record.
+    let id_of_key = canary(
+        "the id of a session's key",
+        given["access_key_id"].as_str().unwrap(),
+    );
+    assert!(
+        places
+            .iter()
+            .any(|place| place.name.ends_with("writ.db") && place.holds(&id_of_key))
+    );
+
     nowhere(&secrets, &places);
     nowhere(&secrets, &outputs);
     let unread = [

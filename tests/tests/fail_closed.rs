@@ -342,17 +342,11 @@ async fn a_reply_that_is_lost_or_too_late_leaves_a_session_on_record_as_unknown_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_does_not_trust_the_broker_is_refused_once_and_for_good() {
     // The roles want the external id; this broker says another.
-<<<<<<< HEAD
-    let world =
-        World::start_with(|dir| edit(&dir.join("writ.hcl"), writ_tests::EXTERNAL_ID, "not-it"))
-            .await;
-=======
     let world = World::start_with(|dir| {
         let said = format!("= \"{}\"\n", writ_tests::EXTERNAL_ID);
         edit(&dir.join("writ.hcl"), &said, "= \"another\"\n");
     })
     .await;
->>>>>>> 89ca157 (Signals are heard from the first moment; tests from outside pass)
     let main = world.as_ci("main").await;
     let id = approved(&main).await;
     let problem = issue(&main, &id).await.unwrap_err();

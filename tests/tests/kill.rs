@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "the lint's exception for tests does not reach their supporting functions"
+    reason = "a test that cannot go on says so and stops"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
