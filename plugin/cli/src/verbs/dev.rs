@@ -1,7 +1,5 @@
 //! `writ dev`: keeps the demo's world running, to be played with from a second terminal.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +8,9 @@ use writ_broker::{logging, server};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::private::{make_folder, write};
 use crate::screen::shell_word;
-use crate::world::{PEOPLE, Ports, World, write_private};
+use crate::world::{PEOPLE, Ports, World};
 
 /// How often tokens are made anew, in seconds: a CI job's lives five minutes.
 const TOKENS_EVERY_S: u64 = 120;
@@ -50,16 +49,12 @@ fn token_file(world: &World, name: &str) -> PathBuf {
 
 fn write_tokens(world: &World) -> Result<(), Failure> {
     let folder = world.folder().join("tokens");
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| Failure::error(format!("cannot make `{}`: {error}", folder.display())))?;
+    make_folder(&folder)?;
     for (name, _) in PEOPLE {
-        write_private(&token_file(world, name), &world.person_token(name)?)?;
+        write(&token_file(world, name), &world.person_token(name)?)?;
     }
-    write_private(&token_file(world, "ci"), &world.job_token("main")?)?;
-    write_private(&token_file(world, "ci-branch"), &world.job_token("try")?)
+    write(&token_file(world, "ci"), &world.job_token("main")?)?;
+    write(&token_file(world, "ci-branch"), &world.job_token("try")?)
 }
 
 /// What to paste in a second terminal.

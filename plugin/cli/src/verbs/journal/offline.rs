@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use writ_broker::config::Config;
 use writ_broker::journal::verify::{Depth, verify as verify_file};
-use writ_broker::journal::{Erasure, Journal, SigningKey, VerifyingKey};
+use writ_broker::journal::{Damage, Erasure, Journal, SigningKey, VerifyingKey};
 use writ_engine::digest::{Commitment, Digest};
 use writ_engine::request::RequestId;
 
@@ -47,11 +47,17 @@ pub(crate) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failu
     };
     let verified =
         verify_file(&args.file, &key, kept.as_deref(), Depth::Meaning).map_err(|damage| {
-            Failure::new(
+            let failure = Failure::new(
                 Exit::Error,
                 "journal_damaged",
                 format!("`{}` does not verify: {damage}", args.file.display()),
-            )
+            );
+            match damage {
+                Damage::NotAJournal => failure.hint(
+                    "a running broker's journal is three files; copy those that end in `-wal` and `-shm` too",
+                ),
+                _ => failure,
+            }
         })?;
     if context.json() {
         context.print_json(&document(

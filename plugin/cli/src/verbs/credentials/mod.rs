@@ -1,5 +1,7 @@
 //! `writ credentials`: session credentials of a request, in the form that another program reads.
 
+mod kept;
+
 use serde_json::json;
 use writ_api::v1;
 use writ_api::v1::request::State;
@@ -15,6 +17,7 @@ use crate::explain::Asked;
 use crate::failure::Failure;
 use crate::screen::shell_word;
 use crate::story;
+use kept::Kept;
 
 /// How many of one's newest requests are looked through for one of the scope: two pages.
 const LOOKED_THROUGH_MAX: usize = 100;
@@ -26,6 +29,10 @@ const LOOKED_THROUGH_MAX: usize = 100;
 ///
 ///   [profile prod-db]
 ///   credential_process = writ credentials prod-db-read --format process
+///
+/// AWS's programs ask at each start, and a grant has few live sessions. So for `process` the credentials given last are
+/// kept in $XDG_RUNTIME_DIR/writ, which is this user's memory until they log out, and given again while the request is
+/// active. Without that folder nothing is kept.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -89,7 +96,23 @@ async fn issued(context: &Context, args: Args) -> Result<v1::IssueCredentialsRes
         (Some(State::Pending(_)), true) => asking::wait(context, request, args.timeout).await?,
         _ => asking::usable(request)?,
     };
-    asking::issue(context, &request.id).await
+    if args.format != Format::Process {
+        return asking::issue(context, &request.id).await;
+    }
+    // The broker was asked first, so what was released or has ended is not given again.
+    let kept = Kept::of(&request.id);
+    if let Some(credentials) = kept.as_ref().and_then(|it| it.read(&request, clock::now())) {
+        return Ok(v1::IssueCredentialsResponse {
+            credentials: Some(credentials),
+            request: Some(request),
+            ..v1::IssueCredentialsResponse::default()
+        });
+    }
+    let issued = asking::issue(context, &request.id).await?;
+    if let (Some(kept), Some(credentials)) = (kept, &issued.credentials) {
+        kept.write(&process(credentials));
+    }
+    Ok(issued)
 }
 
 /// The request that is meant: by id, or the newest open one of a scope, or a new one where enough is told for that.
