@@ -1,5 +1,11 @@
 //! The verbs as people and scripts use them: the real binary against the world of `writ dev`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
