@@ -2,7 +2,7 @@
 //! two issuers of tokens, all on loopback.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -100,11 +100,25 @@ impl World {
     /// Builds it in `folder`. Policies and a journal that are already there stay; everything else is made anew.
     pub(crate) async fn start(folder: &Path, ports: Ports) -> Result<World, Failure> {
         let folder = prepare(folder)?;
-        let (roles, sandbox_bind) = (roles(&folder)?, bind(ports, SANDBOX_PORT));
+        if ports == Ports::Usual
+            && let Ok(world) = World::start_on(&folder, BROKER_PORT, SANDBOX_PORT).await
+        {
+            return Ok(world);
+        }
+        // The usual ports are taken; whatever else was wrong is wrong again, and then told.
+        World::start_on(&folder, 0, 0).await
+    }
+
+    async fn start_on(
+        folder: &Path,
+        broker_port: u16,
+        sandbox_port: u16,
+    ) -> Result<World, Failure> {
+        let roles = roles(folder)?;
         let caller = Caller::role_session(BROKER_SESSION).map_err(not_started)?;
         write(&folder.join("aws-credentials"), &profile(&caller))?;
         let sandbox = Sandbox::start(SandboxConfig {
-            bind: sandbox_bind,
+            bind: loopback(sandbox_port),
             roles,
             callers: vec![caller],
             ..SandboxConfig::default()
@@ -118,7 +132,7 @@ impl World {
             .await
             .map_err(not_started)?;
         let text = configuration(
-            bind(ports, BROKER_PORT),
+            loopback(broker_port),
             corp.url(),
             github.url(),
             &sandbox.endpoint_url(),
@@ -132,7 +146,7 @@ impl World {
             .map_err(|error| failed(&error, false))?;
         Ok(World {
             address: broker.at().to_string(),
-            folder,
+            folder: folder.to_owned(),
             broker,
             sandbox,
             corp,
@@ -266,12 +280,8 @@ fn profile(caller: &Caller) -> String {
     text
 }
 
-fn bind(ports: Ports, usual: u16) -> SocketAddr {
-    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, usual));
-    match ports {
-        Ports::Usual if TcpListener::bind(usual).is_ok() => usual,
-        Ports::Usual | Ports::Any => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-    }
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// The broker's `writ.hcl`; the one of a real broker differs in addresses, TLS and credentials only.

@@ -1,0 +1,327 @@
+//! The verbs as people and scripts use them: the real binary against the world of `writ dev`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+struct Dev {
+    folder: tempfile::TempDir,
+    address: String,
+    child: Child,
+}
+
+impl Dev {
+    /// Starts one in a fresh folder, and returns once it has printed everything, so that it is known to listen.
+    fn start() -> Dev {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_writ"))
+            .args(["dev", "--folder"])
+            .arg(folder.path().join("world"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .by_ref()
+            .map(|line| line.unwrap())
+            .find_map(|line| line.strip_prefix("export WRIT_ADDR=").map(str::to_owned))
+            .unwrap();
+        assert!(lines.any(|line| line.unwrap().contains("journal follow")));
+        Dev {
+            folder,
+            address,
+            child,
+        }
+    }
+
+    fn world(&self) -> std::path::PathBuf {
+        self.folder.path().join("world")
+    }
+
+    /// `writ` as one of the world's people or jobs would type it.
+    fn writ(&self, who: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_writ"));
+        command
+            .args(arguments)
+            .env("WRIT_ADDR", &self.address)
+            .env("WRIT_TOKEN_FILE", self.world().join("tokens").join(who))
+            .env("XDG_RUNTIME_DIR", self.folder.path())
+            .env_remove("WRIT_TOKEN")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, who: &str, arguments: &[&str]) -> Ran {
+        Ran::of(&self.writ(who, arguments).output().unwrap())
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    /// Ended with this code.
+    fn ends(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    fn id(&self) -> String {
+        self.stdout.lines().next().unwrap().to_owned()
+    }
+}
+
+const ASK: [&str; 6] = [
+    "request",
+    "prod-db-read",
+    "--for",
+    "45m",
+    "--reason",
+    "INC-42",
+];
+
+#[test]
+fn a_request_goes_from_pending_to_credentials_to_released() {
+    let dev = Dev::start();
+    let asked = dev.run("mia", &[&ASK[..], &["--no-wait"]].concat()).ends(7);
+    assert!(asked.stderr.contains("waiting for 1 manager: pat"));
+    let id = asked.id();
+    dev.run("mia", &["credentials", &id]).ends(7);
+    dev.run("mia", &["approve", &id]).ends(3);
+    dev.run("dana", &["show", &id]).ends(1);
+    let approved = dev.run("pat", &["approve", &id, "--json"]).ends(0).json();
+    assert_eq!(approved["request"]["state"]["name"], "APPROVED");
+
+    let env = dev.run("mia", &["credentials", "prod-db-read"]).ends(0);
+    assert!(env.stdout.contains("export AWS_SESSION_TOKEN="));
+    assert!(!env.stderr.contains("AWS_"));
+    dev.run("mia", &["release", &id]).ends(0);
+    let late = dev
+        .run("mia", &["credentials", &id, "--format", "process"])
+        .ends(8);
+    assert_eq!((late.stdout.as_str(), late.stderr.lines().count()), ("", 1));
+}
+
+#[test]
+fn a_no_and_a_deadline_and_a_withdrawal_have_their_own_codes() {
+    let dev = Dev::start();
+    let late = dev
+        .run("mia", &[&ASK[..], &["--timeout", "1s"]].concat())
+        .ends(6);
+    dev.run("mia", &["withdraw", &late.id()]).ends(0);
+    dev.run("mia", &["credentials", &late.id()]).ends(8);
+
+    let asked = dev.run("mia", &[&ASK[..], &["--no-wait"]].concat()).ends(7);
+    let mut waiting = dev
+        .writ(
+            "mia",
+            &["credentials", &asked.id(), "--wait", "--timeout", "1m"],
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    dev.run("pat", &["deny", &asked.id(), "--reason", "not today"])
+        .ends(0);
+    assert_eq!(waiting.wait().unwrap().code(), Some(5));
+    let mut told = String::new();
+    let mut stderr = waiting.stderr.take().unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    assert!(told.contains("pat said no: not today"), "{told}");
+}
+
+#[test]
+fn a_refusal_names_the_policy_the_condition_and_what_would_work() {
+    let dev = Dev::start();
+    let refused = dev
+        .run("ci-branch", &["can", "payments-deploy", "--for", "10m"])
+        .ends(3);
+    for part in [
+        "payments.deploy.ci (access.cedar:",
+        "principal.ref == \"refs/heads/main\"",
+        "principal.ref = \"refs/heads/try\"",
+    ] {
+        assert!(refused.stdout.contains(part), "{}", refused.stdout);
+    }
+    let long = dev
+        .run("mia", &["can", "prod-db-read", "--for", "9h"])
+        .ends(3);
+    let command = long
+        .stdout
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("writ "))
+        .unwrap();
+    let words: Vec<_> = command.split(' ').collect();
+    dev.run("mia", &words).ends(7);
+}
+
+#[test]
+fn exec_passes_the_code_and_the_signal_on_and_gives_the_window_back() {
+    let dev = Dev::start();
+    let exec = |script: &str| {
+        let mut command = dev.writ(
+            "sam",
+            &[
+                "exec",
+                "prod-db-read",
+                "--for",
+                "5m",
+                "--reason",
+                "paged",
+                "--",
+                "sh",
+                "-c",
+                script,
+            ],
+        );
+        command
+            .env("AWS_PROFILE", "another")
+            .env_remove("AWS_REGION");
+        command
+    };
+    let ran = Ran::of(
+        &exec("echo \"$AWS_REGION [$AWS_PROFILE] ${AWS_SESSION_TOKEN:+token}\"; exit 42")
+            .output()
+            .unwrap(),
+    )
+    .ends(42);
+    assert_eq!(ran.stdout, "eu-west-1 [] token\n");
+    let mine = dev
+        .run("sam", &["requests", "--mine", "--json"])
+        .ends(0)
+        .json();
+    assert_eq!(mine["requests"][0]["state"]["name"], "RELEASED");
+
+    // The child says when it listens, so that the signal is not sent too early.
+    let mut running = exec("trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(running.stdout.take().unwrap())
+        .read_line(&mut ready)
+        .unwrap();
+    let kill = Command::new("kill")
+        .args(["-TERM", &running.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(running.wait().unwrap().code(), Some(9));
+}
+
+#[test]
+fn credential_process_can_be_asked_more_often_than_a_grant_has_sessions() {
+    let dev = Dev::start();
+    let ask = [
+        "credentials",
+        "prod-db-read",
+        "--for",
+        "10m",
+        "--reason",
+        "paged",
+        "--format",
+        "process",
+    ];
+    let first = dev.run("sam", &ask).ends(0).json();
+    assert_eq!(first["Version"], 1);
+    for _ in 0..6 {
+        assert_eq!(dev.run("sam", &ask).ends(0).json(), first);
+    }
+}
+
+#[test]
+fn the_journal_verifies_offline_and_a_text_can_be_erased_from_it() {
+    let mut dev = Dev::start();
+    let asked = dev.run("mia", &[&ASK[..], &["--no-wait"]].concat()).ends(7);
+    let id = asked.id();
+    let head = dev.run("audrey", &["journal", "checkpoint", "--json"]);
+    let head = head.ends(0).json();
+    let note = dev.folder.path().join("note");
+    std::fs::write(&note, head["checkpoint"]["note"].as_str().unwrap()).unwrap();
+    let key = head["checkpoint"]["verifying_key"].as_str().unwrap();
+    let journal = dev.world().join("writ.db");
+    let verify = |dev: &Dev, file: &Path| {
+        let arguments = ["journal", "verify", "--json", "--key", key, "--checkpoint"];
+        let mut command = dev.writ("audrey", &arguments);
+        Ran::of(&command.arg(&note).arg(file).output().unwrap())
+    };
+    let before = verify(&dev, &journal).ends(0).json();
+
+    // Erasing is for a stopped broker only.
+    let config = dev.world().join("writ.hcl");
+    let erase = ["journal", "erase", "--config", config.to_str().unwrap()];
+    let erase = [&erase[..], &[id.as_str()]].concat();
+    dev.run("audrey", &erase).ends(1);
+    let kill = Command::new("kill")
+        .args(["-INT", &dev.child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(dev.child.wait().unwrap().code(), Some(0));
+    dev.run("audrey", &erase).ends(0);
+    let after = verify(&dev, &journal).ends(0).json();
+    let texts = |it: &Value| it["verified"]["texts"].as_u64().unwrap();
+    assert_eq!(texts(&after), texts(&before) - 1);
+
+    let copy = dev.folder.path().join("copy.db");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let mark = b"\"scope\":\"prod-db-read\"";
+    let place = bytes.windows(mark.len()).position(|it| it == mark);
+    bytes[place.unwrap() + 10] ^= 1;
+    std::fs::write(&copy, bytes).unwrap();
+    let found = verify(&dev, &copy).ends(1);
+    assert!(found.stderr.contains("journal_damaged"), "{}", found.stderr);
+}
+
+#[test]
+fn errors_are_told_apart_before_any_broker_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let writ = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_writ"));
+        command.args(arguments).env_clear().current_dir(&folder);
+        Ran::of(&command.env("WRIT_TOKEN", "abc").output().unwrap())
+    };
+    writ(&["scopes"]).ends(2);
+    writ(&["scopes", "--address", "http://writ.example.com"]).ends(2);
+    writ(&["scopes", "--address", "unix:///nonexistent/writ.sock"]).ends(9);
+    writ(&["request", "db", "--for", "1d", "--reason", "x"]).ends(2);
+    writ(&["request", "db", "--token", "secret"]).ends(2);
+    writ(&["policy", "check", "nowhere"]).ends(1);
+    writ(&["serve", "--check"]).ends(1);
+    let failed = writ(&["scopes", "--json"]).ends(2);
+    let error: Value = serde_json::from_str(&failed.stderr).unwrap();
+    assert_eq!(error["schema_version"], 1);
+    assert_eq!(error["error"]["reason"], "usage");
+    assert_eq!(error["error"]["exit_code"], 2);
+}
