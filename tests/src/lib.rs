@@ -156,7 +156,7 @@ impl World {
     /// Waits until the broker serves.
     async fn serving(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        while Client::connect(&self.address(), None, None).await.is_err() {
+        while !answers(&self.address()).await {
             if let Some(status) = self
                 .broker
                 .as_mut()
@@ -430,6 +430,15 @@ impl Drop for World {
             let _ = writeln!(stderr, "--- the broker's log ---\n{}", self.log());
         }
     }
+}
+
+/// Whether a broker answers there. A connection is not enough: it waits while the journal is read.
+async fn answers(address: &Address) -> bool {
+    let Ok(client) = Client::connect(address, None, None).await else {
+        return false;
+    };
+    let reply = client.scopes().list_scopes(v1::ListScopesRequest {}).await;
+    reply.is_err_and(|status| status.code() == tonic::Code::Unauthenticated)
 }
 
 /// The request an event is about.

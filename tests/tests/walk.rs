@@ -424,3 +424,17 @@ async fn another_run_of_the_same_workload_does_not_take_over_a_request() {
     assert_eq!(problem.reason, Some(Reason::NotPermitted), "{problem:?}");
     assert!(issue(&main, &request.id).await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_told_to_stop_while_it_starts_stops_cleanly() {
+    let mut world = World::start().await;
+    world.stop();
+    let socket = world.dir.path().join("run/writ.sock");
+    // It listens before it has read its journal, and serves after.
+    assert!(!socket.exists(), "a broker takes its socket with it");
+    world.launch();
+    world
+        .wait_for(|| socket.exists(), "the broker listens")
+        .await;
+    world.stop();
+}
