@@ -7,7 +7,7 @@
 //! events --replay--> Case --decide(bundle, now)--> Grant --SessionPlan::new--> SessionPlan
 //! ```
 //!
-//! The rooms are the product's nouns; [`decide`] is the one verb.
+//! The rooms are the product's nouns; [`decide()`] is the one verb.
 
 pub mod approval;
 pub mod bundle;
