@@ -113,7 +113,10 @@ impl World {
         files.insert("scopes.hcl".to_owned(), catalog);
         files.insert("directory.hcl".to_owned(), directory);
         let texts: Vec<String> = (0..policies).map(|policy| text(policy, scopes)).collect();
-        files.insert("access.cedar".to_owned(), texts.concat());
+        // A thousand policies a file: the bundle takes files of at most 1 MiB.
+        for (number, texts) in texts.chunks(1_000).enumerate() {
+            files.insert(format!("access-{number}.cedar"), texts.concat());
+        }
         let bundle = Bundle::load(&BundleFiles(files)).unwrap_or_else(|report| panic!("{report}"));
         World {
             bundle,
