@@ -177,6 +177,11 @@ issuer "corp" {{
   audience   = "{AUDIENCE}"
   algorithms = ["ES256"]
 }}
+issuer "github" {{
+  kind     = "github-actions"
+  url      = "https://token.actions.githubusercontent.com"
+  audience = "{AUDIENCE}"
+}}
 aws {{
   credentials      = "profile"
   credentials_file = "credentials"
