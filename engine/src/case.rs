@@ -145,6 +145,7 @@ pub struct Case {
     request: Request,
     request_digest: Digest,
     reason: Option<String>,
+    keep_for_s: Option<u32>,
     approvals: Vec<Approval>,
     sessions: Vec<Session>,
     stage: Stage,
@@ -154,7 +155,10 @@ impl Case {
     /// The case that a `Requested` event begins; `reason` is the text beside the journal, `None` once erased.
     pub fn begin(event: &Event, reason: Option<String>) -> Result<Case, NoStory> {
         let Fact::Requested {
-            request, verdict, ..
+            request,
+            verdict,
+            keep_for_s,
+            ..
         } = &event.fact
         else {
             return Err(NoStory("a case begins with a request"));
@@ -169,6 +173,7 @@ impl Case {
             request: request.clone(),
             request_digest,
             reason,
+            keep_for_s: *keep_for_s,
             approvals: Vec::new(),
             sessions: Vec::new(),
             stage,
@@ -211,6 +216,13 @@ impl Case {
             Fact::Denied { .. } => {
                 self.undecided(state)?;
                 self.stage = Stage::Denied { at: event.at };
+                Ok(())
+            }
+            Fact::Kept { keep_for_s, .. } => {
+                if state.is_terminal() {
+                    return Err(NoStory("the case has ended"));
+                }
+                self.keep_for_s = Some(*keep_for_s);
                 Ok(())
             }
             Fact::Withdrawn { .. } => {
@@ -345,6 +357,11 @@ impl Case {
     /// Why, unless it was erased.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
+    }
+
+    /// How long the case outlives its requester's last word, in seconds; `None` for always.
+    pub fn keep_for_s(&self) -> Option<u32> {
+        self.keep_for_s
     }
 
     /// Every consent given, in order.

@@ -71,6 +71,12 @@ pub enum Fact {
         /// The requester's own key against doubles, if one was given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         idempotency_key: Option<String>,
+        /// The run it belongs to, if one was named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<String>,
+        /// How long it outlives its requester's last word, in seconds; `None` for always.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep_for_s: Option<u32>,
         /// What the policy said then.
         verdict: Verdict,
     },
@@ -110,10 +116,20 @@ pub enum Fact {
         /// Why.
         reason: Commitment,
     },
+    /// From now the request outlives its requester's last word by another time than before.
+    Kept {
+        /// Which.
+        request: RequestId,
+        /// By how long, in seconds.
+        keep_for_s: u32,
+    },
     /// The requester took the request back before it was active.
     Withdrawn {
         /// Which.
         request: RequestId,
+        /// Whether by having said nothing for too long.
+        #[serde(default, skip_serializing_if = "is_false")]
+        unheard: bool,
     },
     /// A session is about to be asked of STS. The first one of a request opens its window.
     IssueIntended {
@@ -165,6 +181,9 @@ pub enum Fact {
     Released {
         /// Which request.
         request: RequestId,
+        /// Whether by having said nothing for too long.
+        #[serde(default, skip_serializing_if = "is_false")]
+        unheard: bool,
     },
 }
 
@@ -176,12 +195,13 @@ impl Fact {
             Fact::Requested { request, .. } => Some(&request.id),
             Fact::Approved { request, .. }
             | Fact::Denied { request, .. }
-            | Fact::Withdrawn { request }
+            | Fact::Kept { request, .. }
+            | Fact::Withdrawn { request, .. }
             | Fact::IssueIntended { request, .. }
             | Fact::Issued { request, .. }
             | Fact::IssueFailed { request, .. }
             | Fact::IssueUnknown { request, .. }
-            | Fact::Released { request } => Some(request),
+            | Fact::Released { request, .. } => Some(request),
         }
     }
 
@@ -193,6 +213,7 @@ impl Fact {
             Fact::Refused { .. } => "refused",
             Fact::Approved { .. } => "approved",
             Fact::Denied { .. } => "denied",
+            Fact::Kept { .. } => "kept",
             Fact::Withdrawn { .. } => "withdrawn",
             Fact::IssueIntended { .. } => "issue_intended",
             Fact::Issued { .. } => "issued",
@@ -201,6 +222,12 @@ impl Fact {
             Fact::Released { .. } => "released",
         }
     }
+}
+
+// The shape serde asks for.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What the policy said at one moment: for the record only, never asked again.

@@ -16,6 +16,12 @@ pub const REASON_MAX: usize = 1_024;
 /// Longest ticket, in bytes.
 pub const TICKET_MAX: usize = 64;
 
+/// Shortest time a request may be kept after its requester's last word, in seconds: a few lost heartbeats end nothing.
+pub const KEEP_FOR_MIN_S: u32 = 30;
+
+/// Longest such time, in seconds: a window that nobody uses stays open no longer than this.
+pub const KEEP_FOR_MAX_S: u32 = 3_600;
+
 /// A request's name, which is also its grant's: 26 characters of Crockford's base 32, the time first (a ULID).
 ///
 /// Chosen by the broker. It stands in the STS session name and in a session tag, so both sets allow it.

@@ -276,8 +276,14 @@ fn fact(command: &Command, request: &Request, now: i64, model: &Model) -> Option
             kinds: vec![],
             reason: request.reason,
         },
-        Command::Withdraw => Fact::Withdrawn { request: id },
-        Command::Release => Fact::Released { request: id },
+        Command::Withdraw => Fact::Withdrawn {
+            request: id,
+            unheard: false,
+        },
+        Command::Release => Fact::Released {
+            request: id,
+            unheard: false,
+        },
         Command::Intend {
             shift_s,
             longer,
@@ -343,6 +349,8 @@ fn a_case_and_its_reference_model_agree_on_every_random_sequence() {
             let begin = Fact::Requested {
                 request: request.clone(),
                 idempotency_key: None,
+                run: None,
+                keep_for_s: None,
                 verdict: verdict(outcome),
             };
             let mut events = vec![Event {

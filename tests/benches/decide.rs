@@ -366,6 +366,8 @@ fn case(user: &str, scope: &str, bundle: Digest) -> Case {
         fact: Fact::Requested {
             request,
             idempotency_key: None,
+            run: None,
+            keep_for_s: None,
             verdict,
         },
     };

@@ -89,7 +89,7 @@ impl Asker {
                     }),
                     reason: "INC-1234: the payments service answers slowly".to_owned(),
                     ticket: Some("INC-1234".to_owned()),
-                    idempotency_key: None,
+                    ..Default::default()
                 };
                 let answer = client.create_request(by(users, number, wish)).await;
                 let made = answer.expect("a request").into_inner().request;

@@ -64,6 +64,8 @@ pub(crate) fn case(number: u64) -> [Entry; EVENTS_A_CASE] {
     let requested = Fact::Requested {
         request,
         idempotency_key: None,
+        run: None,
+        keep_for_s: None,
         verdict: verdict(),
     };
     let entry = |fact, texts| Entry {
@@ -74,6 +76,12 @@ pub(crate) fn case(number: u64) -> [Entry; EVENTS_A_CASE] {
         entry(requested, vec![text]),
         entry(intended, vec![]),
         entry(issued, vec![]),
-        entry(Fact::Released { request: id }, vec![]),
+        entry(
+            Fact::Released {
+                request: id,
+                unheard: false,
+            },
+            vec![],
+        ),
     ]
 }

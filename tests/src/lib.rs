@@ -539,8 +539,7 @@ pub fn wish(scope: &str, seconds: i64, reason: &str) -> v1::CreateRequestRequest
         scope: scope.to_owned(),
         duration: Some(prost_types::Duration { seconds, nanos: 0 }),
         reason: reason.to_owned(),
-        ticket: None,
-        idempotency_key: None,
+        ..Default::default()
     }
 }
 

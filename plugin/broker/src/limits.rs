@@ -21,6 +21,12 @@ pub const ERROR_MESSAGE_MAX: usize = 1_024;
 /// Longest idempotency key, in bytes: a UUID or a CI run's URL fits.
 pub const IDEMPOTENCY_KEY_MAX: usize = 128;
 
+/// Longest name of a run, in characters: as a key.
+pub const RUN_MAX: usize = 128;
+
+/// How often the broker looks for requests whose requesters are gone, in milliseconds.
+pub const UNHEARD_LOOK_MS: u64 = 1_000;
+
 /// Most approval kinds one approval names: more than any schema has.
 pub const KINDS_MAX: usize = 16;
 

@@ -44,6 +44,7 @@ pub(crate) async fn create(
             Some(key) => key,
             None => random_key()?,
         }),
+        ..Default::default()
     };
     let mut tries = 1;
     loop {

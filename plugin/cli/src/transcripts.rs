@@ -148,6 +148,7 @@ fn request(state: Option<State>) -> v1::Request {
         digest: "ab".repeat(32),
         approvals: Vec::new(),
         state,
+        kept_until: None,
     }
 }
 

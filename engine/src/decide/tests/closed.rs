@@ -106,6 +106,7 @@ fn a_case_that_has_ended_gets_nothing() {
     withdrawn
         .apply(&event(Fact::Withdrawn {
             request: request.clone(),
+            unheard: false,
         }))
         .unwrap();
     let mut denied = case.clone();

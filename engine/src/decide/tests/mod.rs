@@ -166,6 +166,8 @@ impl<'a> Wanted<'a> {
         let fact = Fact::Requested {
             request,
             idempotency_key: None,
+            run: None,
+            keep_for_s: None,
             verdict,
         };
         Case::begin(&Event { at: now, fact }, Some(reason.text)).unwrap()

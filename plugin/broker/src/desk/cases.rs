@@ -21,15 +21,18 @@ pub(super) struct Projection {
     by_key: HashMap<(PrincipalId, String), RequestId>,
     // Cases that may still be open; those that have ended leave when they are next counted.
     open: HashMap<PrincipalId, BTreeSet<RequestId>>,
+    // Open cases that end by themselves, and when their requester was last heard of.
+    heard: HashMap<RequestId, Moment>,
     watchers: HashMap<RequestId, watch::Sender<u64>>,
     // Set when a committed event makes no story: a fault of ours. Nothing is decided from such a state.
     broken: Option<NoStory>,
 }
 
-/// A case, and who said no to it.
+/// A case, who said no to it, and the run it belongs to.
 pub(super) struct Row {
     pub(super) case: Case,
     pub(super) denied: Option<(UserId, Option<String>)>,
+    pub(super) run: Option<String>,
 }
 
 impl Cases {
@@ -70,6 +73,37 @@ impl Cases {
             .subscribe()
     }
 
+    /// Notes that a requester was heard of at `now`.
+    pub(super) fn hear(&self, id: &RequestId, now: Moment) {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(heard) = projection.heard.get_mut(id) {
+            *heard = now.max(*heard);
+        }
+    }
+
+    /// Notes that every requester was heard of at `now`.
+    pub(super) fn hear_all(&self, now: Moment) {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        projection.heard.values_mut().for_each(|heard| *heard = now);
+    }
+
+    /// The cases whose requesters have said nothing for too long at `now`. Forgets those that have ended.
+    pub(super) fn unheard(&self, now: Moment) -> Vec<RequestId> {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Projection { by_id, heard, .. } = &mut *projection;
+        heard.retain(|id, _| {
+            by_id
+                .get(id)
+                .is_some_and(|row| !row.case.state(now).is_terminal())
+        });
+        projection
+            .heard
+            .keys()
+            .filter(|id| projection.kept_until(id).is_some_and(|until| until <= now))
+            .cloned()
+            .collect()
+    }
+
     /// How many of a principal's requests are open at `now`.
     pub(super) fn open_requests(&self, principal: &PrincipalId, now: Moment) -> usize {
         let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -95,6 +129,8 @@ impl Projection {
             Fact::Requested {
                 request,
                 idempotency_key,
+                run,
+                keep_for_s,
                 ..
             } => {
                 if self.by_id.contains_key(id) {
@@ -107,7 +143,15 @@ impl Projection {
                         .insert((principal.clone(), key.clone()), id.clone());
                 }
                 self.open.entry(principal).or_default().insert(id.clone());
-                self.by_id.insert(id.clone(), Row { case, denied: None });
+                if keep_for_s.is_some() {
+                    self.heard.insert(id.clone(), stored.event.at);
+                }
+                let row = Row {
+                    case,
+                    denied: None,
+                    run: run.clone(),
+                };
+                self.by_id.insert(id.clone(), row);
             }
             fact => {
                 let row = self
@@ -117,6 +161,9 @@ impl Projection {
                 row.case.apply(&stored.event)?;
                 if let Fact::Denied { approver, .. } = fact {
                     row.denied = Some((approver.clone(), stored.text().map(str::to_owned)));
+                }
+                if let Fact::Kept { .. } = fact {
+                    self.heard.insert(id.clone(), stored.event.at);
                 }
             }
         }
@@ -135,6 +182,20 @@ impl Projection {
     pub(super) fn by_key(&self, principal: &PrincipalId, key: &str) -> Option<&Row> {
         self.by_id
             .get(self.by_key.get(&(principal.clone(), key.to_owned()))?)
+    }
+
+    /// A principal's requests that may still be open.
+    pub(super) fn maybe_open(&self, principal: &PrincipalId) -> impl Iterator<Item = &Row> {
+        let ids = self.open.get(principal);
+        ids.into_iter()
+            .flatten()
+            .filter_map(|id| self.by_id.get(id))
+    }
+
+    /// When a case ends unless its requester is heard of before; `None` when it is kept in any case.
+    pub(super) fn kept_until(&self, id: &RequestId) -> Option<Moment> {
+        let keep_for_s = self.by_id.get(id)?.case.keep_for_s()?;
+        Some(self.heard.get(id)?.plus_s(keep_for_s))
     }
 
     /// Cases from `from` (or the newest) to older ones.

@@ -11,7 +11,10 @@ impl Desk {
     /// The requester takes the request back before it is active.
     pub async fn withdraw(&self, who: &Identity, id: &str) -> Result<CaseView, Refused> {
         self.end(who, id, |state| match state {
-            State::Pending | State::Approved => Ok(|request| Fact::Withdrawn { request }),
+            State::Pending | State::Approved => Ok(|request| Fact::Withdrawn {
+                request,
+                unheard: false,
+            }),
             state => Err(state),
         })
         .await
@@ -21,7 +24,10 @@ impl Desk {
     /// AWS at the window's end.
     pub async fn release(&self, who: &Identity, id: &str) -> Result<CaseView, Refused> {
         self.end(who, id, |state| match state {
-            State::Active(_) => Ok(|request| Fact::Released { request }),
+            State::Active(_) => Ok(|request| Fact::Released {
+                request,
+                unheard: false,
+            }),
             state => Err(state),
         })
         .await

@@ -68,6 +68,8 @@ impl Desk {
         let case = self.case(id)?;
         let number = case.next_session();
         ready(&case, now)?;
+        self.still_heard(id, case.state(now), now)?;
+        self.cases.hear(id, now);
 
         let decision = decide(&bundle, &case, now);
         self.raise_alarms(&decision);

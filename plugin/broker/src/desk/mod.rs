@@ -7,6 +7,7 @@ mod approving;
 mod cases;
 mod ending;
 mod issuing;
+mod keeping;
 mod locks;
 mod reading;
 mod requesting;
@@ -28,7 +29,7 @@ use cases::Cases;
 pub use issuing::{ATTEMPTS_MAX, BACKOFF_MS};
 use locks::Locks;
 pub use reading::{Follow, SCAN_MAX, SHORT_ID_MIN};
-pub use view::{CaseView, Filter, IssuedSession, Page, Refused, Wish};
+pub use view::{Ask, CaseView, Filter, IssuedSession, Page, Refused, Wish};
 
 /// Open requests one principal may have: more than anyone can use at once, few enough that nobody can bury the approvers.
 pub const OPEN_REQUESTS_MAX: usize = 20;
@@ -70,6 +71,8 @@ impl Desk {
         if let Some(latest) = replayed.latest_at {
             clock.not_before(latest);
         }
+        // While the broker was away it could hear nobody: each gets its time again.
+        cases.hear_all(clock.now());
         let desk = Desk {
             journal,
             cases,

@@ -60,7 +60,9 @@ impl Desk {
                 break;
             }
             if passes(&bundle, principal, row, filter, now) {
-                page.views.push(row_view(row, &bundle, now, false));
+                let kept_until = cases.kept_until(&row.case.request().id);
+                page.views
+                    .push(row_view(row, kept_until, &bundle, now, false));
             }
         }
         page
@@ -192,10 +194,9 @@ impl Desk {
     /// A case as it is now, with what the policy says of a pending one.
     pub(super) fn view(&self, id: &RequestId, bundle: &Bundle) -> Option<CaseView> {
         let now = self.now();
-        self.cases
-            .read()
-            .get(id)
-            .map(|row| row_view(row, bundle, now, true))
+        let cases = self.cases.read();
+        let row = cases.get(id)?;
+        Some(row_view(row, cases.kept_until(id), bundle, now, true))
     }
 
     /// Says loudly which policies could not be evaluated.
@@ -257,13 +258,21 @@ fn passes(bundle: &Bundle, viewer: &Principal, row: &Row, filter: Filter, now: M
     }
 }
 
-fn row_view(row: &Row, bundle: &Bundle, now: Moment, with_decision: bool) -> CaseView {
-    let pending = with_decision && row.case.state(now) == State::Pending;
+fn row_view(
+    row: &Row,
+    kept_until: Option<Moment>,
+    bundle: &Bundle,
+    now: Moment,
+    with_decision: bool,
+) -> CaseView {
+    let state = row.case.state(now);
+    let pending = with_decision && state == State::Pending;
     CaseView {
         case: row.case.clone(),
         now,
         person: person_behind(bundle.directory(), &row.case),
         denied: row.denied.clone(),
+        kept_until: kept_until.filter(|_| !state.is_terminal()),
         decision: pending.then(|| explained(decide(bundle, &row.case, now))),
     }
 }

@@ -2,20 +2,22 @@
 
 use writ_engine::decide::{Allowed, Draft, check, may_see_scope};
 use writ_engine::event::Fact;
-use writ_engine::{Bundle, Decision, Principal, Request, RequestId, Scope, ScopeId};
+use writ_engine::{Bundle, Case, Decision, Moment, Principal, Request, RequestId, Scope, ScopeId};
 
-use super::view::{CaseView, Refused, Wish};
+use super::view::{Ask, CaseView, Refused, Wish};
 use super::{Desk, OPEN_REQUESTS_MAX, random, salted};
 use crate::identity::Identity;
 
 impl Desk {
-    /// Asks. The same key and wish answer with the same request, for as long as the journal lasts.
-    pub async fn create(
-        &self,
-        who: &Identity,
-        wish: Wish,
-        idempotency_key: Option<String>,
-    ) -> Result<CaseView, Refused> {
+    /// Asks. The same key and wish answer with the same request, for as long as the journal lasts; the same run and wish
+    /// for as long as that request is open.
+    pub async fn create(&self, who: &Identity, ask: Ask) -> Result<CaseView, Refused> {
+        let Ask {
+            wish,
+            idempotency_key,
+            run,
+            keep_for_s,
+        } = ask;
         let principal = who.principal();
         let turn = self.principals_locked.take(&principal.id).await;
         if let Some(key) = &idempotency_key
@@ -24,6 +26,11 @@ impl Desk {
             return Ok(earlier);
         }
         let now = self.trusted_now()?;
+        if let Some(run) = &run
+            && let Some(earlier) = self.open_in_run(principal, run, &wish, now)
+        {
+            return Ok(earlier);
+        }
         let bundle = self.bundle();
         let scope = visible_scope(&bundle, principal, &wish.scope)?;
         if self.cases.open_requests(&principal.id, now) >= OPEN_REQUESTS_MAX {
@@ -64,6 +71,8 @@ impl Desk {
             Fact::Requested {
                 request,
                 idempotency_key,
+                run,
+                keep_for_s,
                 verdict,
             },
             vec![reason],
@@ -97,19 +106,47 @@ impl Desk {
             let Some(row) = cases.by_key(&principal.id, key) else {
                 return Ok(None);
             };
-            let request = row.case.request();
-            let same = request.principal == *principal
-                && request.scope.as_str() == wish.scope
-                && request.duration == wish.duration
-                && request.ticket == wish.ticket
-                && row.case.reason() == Some(wish.reason.as_str());
-            if !same {
+            if !is_wish(&row.case, principal, wish) {
                 return Err(Refused::IdempotencyKeyReused);
             }
-            request.id.clone()
+            row.case.request().id.clone()
         };
         Ok(self.view(&id, &self.bundle()))
     }
+
+    // The newest open request of the run; its requester has been heard of.
+    fn open_in_run(
+        &self,
+        principal: &Principal,
+        run: &str,
+        wish: &Wish,
+        now: Moment,
+    ) -> Option<CaseView> {
+        let id = {
+            let cases = self.cases.read();
+            cases
+                .maybe_open(&principal.id)
+                .filter(|row| row.run.as_deref() == Some(run))
+                .filter(|row| !row.case.state(now).is_terminal())
+                .map(|row| &row.case)
+                .filter(|case| is_wish(case, principal, wish))
+                .map(|case| &case.request().id)
+                .filter(|id| cases.kept_until(id).is_none_or(|until| now < until))
+                .max()?
+                .clone()
+        };
+        self.cases.hear(&id, now);
+        self.view(&id, &self.bundle())
+    }
+}
+
+fn is_wish(case: &Case, principal: &Principal, wish: &Wish) -> bool {
+    let request = case.request();
+    request.principal == *principal
+        && request.scope.as_str() == wish.scope
+        && request.duration == wish.duration
+        && request.ticket == wish.ticket
+        && case.reason() == Some(wish.reason.as_str())
 }
 
 // A scope that is not in the catalog and one that no policy gives the caller answer alike.

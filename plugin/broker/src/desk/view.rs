@@ -18,6 +18,19 @@ pub struct Wish {
     pub ticket: Option<String>,
 }
 
+/// A wish, and how it is to be treated.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What for.
+    pub wish: Wish,
+    /// The requester's own key against doubles.
+    pub idempotency_key: Option<String>,
+    /// The run it belongs to: an open request of the same run and wish stands for it.
+    pub run: Option<String>,
+    /// How long the request outlives its requester's last word, in seconds; `None` for always.
+    pub keep_for_s: Option<u32>,
+}
+
 /// A case as one caller sees it at one moment.
 #[derive(Debug)]
 pub struct CaseView {
@@ -29,6 +42,8 @@ pub struct CaseView {
     pub person: Option<UserId>,
     /// Who said no and why (the text is `None` once erased).
     pub denied: Option<(UserId, Option<String>)>,
+    /// When it ends unless its requester is heard of before; `None` when it is kept in any case, or has ended.
+    pub kept_until: Option<Moment>,
     /// What the policy in force says, while the case is pending.
     pub decision: Option<Decision<Allowed>>,
 }

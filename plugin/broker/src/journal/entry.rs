@@ -75,6 +75,7 @@ pub(super) fn commitment(fact: &Fact) -> Option<Commitment> {
         Fact::Refused { reason, .. } | Fact::Denied { reason, .. } => Some(*reason),
         Fact::BundleLoaded { .. }
         | Fact::Approved { .. }
+        | Fact::Kept { .. }
         | Fact::Withdrawn { .. }
         | Fact::IssueIntended { .. }
         | Fact::Issued { .. }

@@ -33,6 +33,7 @@ use crate::journal::KeyError;
 use crate::limits::{
     BUNDLE_POLL_MS, BUNDLE_REMINDER_S, CALL_TIMEOUT_S, DRAIN_S, HEADERS_MAX, KEEPALIVE_INTERVAL_S,
     KEEPALIVE_TIMEOUT_S, MESSAGE_MAX, PENDING_RESETS_MAX, STREAMS_PER_CONNECTION_MAX,
+    UNHEARD_LOOK_MS,
 };
 use gate::Gate;
 
@@ -186,6 +187,7 @@ impl Broker {
         let served = tokio::spawn(
             routes.serve_with_incoming_shutdown(bound.accept(), told_to_stop(stopping.clone())),
         );
+        tokio::spawn(end_the_unheard(Arc::clone(&desk), stopping.clone()));
         let (reloads, asked) = mpsc::channel(1);
         tokio::spawn(keep_bundle(
             parts.bundle,
@@ -267,6 +269,19 @@ fn transport() -> tonic::transport::Server {
         .http2_keepalive_timeout(Some(Duration::from_secs(KEEPALIVE_TIMEOUT_S)))
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
         .http2_max_local_error_reset_streams(Some(PENDING_RESETS_MAX))
+}
+
+/// Ends requests whose requesters are gone, until the broker stops.
+async fn end_the_unheard(desk: Arc<Desk>, stopping: watch::Receiver<bool>) {
+    let stop = told_to_stop(stopping);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(UNHEARD_LOOK_MS)) => {}
+            () = &mut stop => return,
+        }
+        desk.end_the_unheard().await;
+    }
 }
 
 /// Keeps the bundle in force up to date with its folder, and the last good one in force when the folder is broken.

@@ -42,9 +42,9 @@ impl RequestService for Requests {
         request: Request<v1::CreateRequestRequest>,
     ) -> Answer<v1::CreateRequestResponse> {
         let work = |desk: Arc<Desk>, who: Identity, message| async move {
-            let (wish, key) = fields::wish(message)?;
-            let about = About::Scope(wish.scope.clone());
-            let view = desk.create(&who, wish, key).await;
+            let ask = fields::ask(message)?;
+            let about = About::Scope(ask.wish.scope.clone());
+            let view = desk.create(&who, ask).await;
             let view = view.map_err(|refused| wire::problem(refused, &about))?;
             Ok(v1::CreateRequestResponse {
                 request: one(&view),
@@ -155,6 +155,21 @@ impl RequestService for Requests {
             Ok(wire::issued(session))
         };
         self.0.call("IssueCredentials", request, work).await
+    }
+
+    async fn keep_request(
+        &self,
+        request: Request<v1::KeepRequestRequest>,
+    ) -> Answer<v1::KeepRequestResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, message: v1::KeepRequestRequest| async move {
+            let id = fields::id(&message.id)?;
+            let keep_for_s = fields::keep_for_s(message.keep_for)?;
+            let view = desk.keep(&who, id, keep_for_s).await.map_err(about(id))?;
+            Ok(v1::KeepRequestResponse {
+                request: one(&view),
+            })
+        };
+        self.0.call("KeepRequest", request, work).await
     }
 
     async fn release_request(

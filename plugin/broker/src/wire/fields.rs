@@ -3,14 +3,14 @@
 use writ_api::problem::{Problem, Reason};
 use writ_api::v1;
 use writ_engine::digest::Digest;
-use writ_engine::request::{REASON_MAX, TICKET_MAX};
+use writ_engine::request::{KEEP_FOR_MAX_S, KEEP_FOR_MIN_S, REASON_MAX, TICKET_MAX};
 use writ_engine::window::WINDOW_MAX_S;
 use writ_engine::{Duration, RequestId, ScopeId};
 
-use crate::desk::{Filter, Wish};
+use crate::desk::{Ask, Filter, Wish};
 use crate::limits::{
     EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX, IDEMPOTENCY_KEY_MAX, KINDS_MAX, REQUESTS_PAGE_DEFAULT,
-    REQUESTS_PAGE_MAX,
+    REQUESTS_PAGE_MAX, RUN_MAX,
 };
 
 /// The fewest characters of an id that stand for the whole.
@@ -24,16 +24,30 @@ pub(crate) fn bad(field: &str, why: impl std::fmt::Display) -> Problem {
     Problem::new(Reason::InvalidArgument, format!("{field}: {why}"))
 }
 
-/// The wish of a new request.
-pub(crate) fn wish(message: v1::CreateRequestRequest) -> Result<(Wish, Option<String>), Problem> {
+/// A new request.
+pub(crate) fn ask(message: v1::CreateRequestRequest) -> Result<Ask, Problem> {
     let wish = Wish {
         scope: scope(message.scope)?,
         duration: duration(message.duration)?,
         reason: reason(message.reason)?,
         ticket: message.ticket.map(ticket).transpose()?,
     };
-    let key = message.idempotency_key.map(idempotency_key).transpose()?;
-    Ok((wish, key))
+    let word = |field, given: Option<String>, max| {
+        given.map(|given| printable(field, given, max)).transpose()
+    };
+    Ok(Ask {
+        wish,
+        idempotency_key: word(
+            "idempotency_key",
+            message.idempotency_key,
+            IDEMPOTENCY_KEY_MAX,
+        )?,
+        run: word("run", message.run, RUN_MAX)?,
+        keep_for_s: message
+            .keep_for
+            .map(|given| keep_for_s(Some(given)))
+            .transpose()?,
+    })
 }
 
 /// The wish of a dry run, which needs no reason.
@@ -81,13 +95,27 @@ fn ticket(given: String) -> Result<String, Problem> {
     text("ticket", given, 1, TICKET_MAX)
 }
 
-fn idempotency_key(given: String) -> Result<String, Problem> {
-    let fits = (1..=IDEMPOTENCY_KEY_MAX).contains(&given.len())
-        && given.bytes().all(|b| (0x20..=0x7e).contains(&b));
+/// How long a request outlives its requester's last word, in seconds.
+pub(crate) fn keep_for_s(given: Option<prost_types::Duration>) -> Result<u32, Problem> {
+    given
+        .filter(|given| given.nanos == 0)
+        .and_then(|given| u32::try_from(given.seconds).ok())
+        .filter(|seconds| (KEEP_FOR_MIN_S..=KEEP_FOR_MAX_S).contains(seconds))
+        .ok_or_else(|| {
+            bad(
+                "keep_for",
+                "a request is kept for a whole number of seconds, from `30s` to `1h`",
+            )
+        })
+}
+
+fn printable(field: &str, given: String, max: usize) -> Result<String, Problem> {
+    let fits =
+        (1..=max).contains(&given.len()) && given.bytes().all(|b| (0x20..=0x7e).contains(&b));
     fits.then_some(given).ok_or_else(|| {
         bad(
-            "idempotency_key",
-            format!("it has 1 to {IDEMPOTENCY_KEY_MAX} printable ASCII characters"),
+            field,
+            format!("it has 1 to {max} printable ASCII characters"),
         )
     })
 }
@@ -245,17 +273,25 @@ mod tests {
             reason: "INC-42: slow queries".to_owned(),
             ticket: Some("INC-42".to_owned()),
             idempotency_key: Some("run-7".to_owned()),
+            run: Some("ci-7".to_owned()),
+            keep_for: Some(prost_types::Duration {
+                seconds: 90,
+                nanos: 0,
+            }),
         }
     }
 
     #[test]
     fn a_whole_wish_is_taken_as_it_was_written() {
-        let (wish, key) = wish(create()).unwrap();
+        let ask = ask(create()).unwrap();
+        let wish = ask.wish;
         assert_eq!(wish.scope, "prod-db-read");
         assert_eq!(wish.duration.as_s(), 2_700);
         assert_eq!(wish.reason, "INC-42: slow queries");
         assert_eq!(wish.ticket.as_deref(), Some("INC-42"));
-        assert_eq!(key.as_deref(), Some("run-7"));
+        assert_eq!(ask.idempotency_key.as_deref(), Some("run-7"));
+        assert_eq!(ask.run.as_deref(), Some("ci-7"));
+        assert_eq!(ask.keep_for_s, Some(90));
     }
 
     #[test]
@@ -279,7 +315,7 @@ mod tests {
             };
             refused_as("duration", message);
         }
-        let spoils: [(&str, Spoil); 17] = [
+        let spoils: [(&str, Spoil); 23] = [
             ("scope", |m| m.scope.clear()),
             ("scope", |m| m.scope = "x".repeat(65)),
             ("scope", |m| m.scope = "prod db".to_owned()),
@@ -301,6 +337,12 @@ mod tests {
             ("idempotency_key", |m| {
                 m.idempotency_key = Some("tab\there".to_owned())
             }),
+            ("run", |m| m.run = Some(String::new())),
+            ("run", |m| m.run = Some("x".repeat(129))),
+            ("keep_for", |m| m.keep_for = kept(29, 0)),
+            ("keep_for", |m| m.keep_for = kept(3_601, 0)),
+            ("keep_for", |m| m.keep_for = kept(-90, 0)),
+            ("keep_for", |m| m.keep_for = kept(90, 1)),
         ];
         for (field, spoil) in spoils {
             let mut message = create();
@@ -309,8 +351,12 @@ mod tests {
         }
     }
 
+    fn kept(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
+        Some(prost_types::Duration { seconds, nanos })
+    }
+
     fn refused_as(field: &str, message: v1::CreateRequestRequest) {
-        let problem = wish(message).unwrap_err();
+        let problem = ask(message).unwrap_err();
         assert_eq!(problem.reason, Some(Reason::InvalidArgument));
         assert!(
             problem.message.starts_with(&format!("{field}: ")),

@@ -31,6 +31,7 @@ pub(crate) fn request(view: &CaseView) -> v1::Request {
             })
             .collect(),
         state: Some(state(view)),
+        kept_until: view.kept_until.map(timestamp),
     }
 }
 

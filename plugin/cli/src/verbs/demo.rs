@@ -473,8 +473,7 @@ fn wish(asked: &Asked) -> v1::CreateRequestRequest {
         scope: asked.scope.clone(),
         duration: Some(clock::on_the_wire(asked.duration)),
         reason: asked.reason.clone().unwrap_or_default(),
-        ticket: None,
-        idempotency_key: None,
+        ..Default::default()
     }
 }
 

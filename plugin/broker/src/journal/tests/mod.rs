@@ -116,7 +116,10 @@ pub(super) fn withdrawn(n: u8) -> Entry {
     let request = request_id(n);
     Entry::from(Event {
         at: at(1),
-        fact: writ_engine::event::Fact::Withdrawn { request },
+        fact: writ_engine::event::Fact::Withdrawn {
+            request,
+            unheard: false,
+        },
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod door;
+mod keeping;
 mod life;
 mod quiet;
 
@@ -121,7 +122,7 @@ fn wish(reason: &str) -> v1::CreateRequestRequest {
         }),
         reason: reason.to_owned(),
         ticket: Some("INC-42".to_owned()),
-        idempotency_key: None,
+        ..Default::default()
     }
 }
 

@@ -233,7 +233,11 @@ fn who(canonical: &[u8]) -> Option<String> {
         } => format!("session {session}, {access_key_id} until {expires_at}"),
         Fact::IssueFailed { session, code, .. } => format!("session {session}: {code}"),
         Fact::IssueUnknown { session, .. } => format!("session {session}"),
-        Fact::Withdrawn { .. } | Fact::Released { .. } => return None,
+        Fact::Kept { keep_for_s, .. } => format!("for {keep_for_s} s after the last word"),
+        Fact::Withdrawn { unheard, .. } | Fact::Released { unheard, .. } => match unheard {
+            true => "nothing was heard of the requester any more".to_owned(),
+            false => return None,
+        },
     })
 }
 
