@@ -5,7 +5,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::principal::{BadName, check_name, name_type};
-use crate::window::Duration;
 
 name_type! {
     /// A scope's name in the catalog: Cedar's `Scope::"…"`.
@@ -158,11 +157,4 @@ pub struct BadArn {
     pub arn: String,
     /// What is wrong with it.
     pub why: &'static str,
-}
-
-impl Scope {
-    /// Whether a window of `duration` can be one STS session when the broker's own credentials allow `cap_s` seconds.
-    pub fn fits_one_session(&self, duration: Duration, cap_s: u32) -> bool {
-        duration.as_s() <= self.aws.max_session_s.min(cap_s)
-    }
 }

@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 
 use crate::decide::Grant;
 use crate::digest::Digest;
-use crate::principal::PrincipalId;
 use crate::request::RequestId;
 use crate::scope::{RoleArn, ScopeId, Statement};
 use crate::window::{Moment, Window};
@@ -61,10 +60,7 @@ impl SessionPlan {
         if session_policy.chars().count() > SESSION_POLICY_MAX {
             return Err(PlanError::PolicyTooLong);
         }
-        let source_identity = match grant.principal() {
-            PrincipalId::User(id) => id.as_str().to_owned(),
-            PrincipalId::Workload(id) => id.as_str().to_owned(),
-        };
+        let source_identity = grant.principal().name().to_owned();
         Ok(SessionPlan {
             session,
             request_digest: grant.request_digest(),

@@ -33,7 +33,8 @@ impl Desk {
         if digest.is_some_and(|digest| digest != case.request_digest()) {
             return Err(Refused::DigestMismatch);
         }
-        let (approver, mut permitted) = approver(&bundle, &case, who, now)?;
+        let person = person_behind(bundle.directory(), &case);
+        let (approver, mut permitted) = approver(&bundle, &case, person.as_ref(), who, now)?;
         if case
             .approvals()
             .iter()
@@ -44,7 +45,7 @@ impl Desk {
         if !kinds.is_empty() {
             permitted.retain(|kind| kinds.iter().any(|asked| asked == kind.as_str()));
         }
-        let person = person_behind(bundle.directory(), &case).ok_or(Refused::NotPermitted)?;
+        let person = person.ok_or(Refused::NotPermitted)?;
         let approval =
             Approval::new(case.request(), &person, approver, permitted, now).map_err(refused)?;
 
@@ -70,7 +71,8 @@ impl Desk {
         let bundle = self.bundle();
         let case = self.case(&id)?;
         undecided(&case, now)?;
-        let (approver, permitted) = approver(&bundle, &case, who, now)?;
+        let person = person_behind(bundle.directory(), &case);
+        let (approver, permitted) = approver(&bundle, &case, person.as_ref(), who, now)?;
         let text = salted(reason)?;
         let fact = Fact::Denied {
             request: id.clone(),
@@ -113,6 +115,7 @@ fn undecided(case: &Case, now: Moment) -> Result<(), Refused> {
 fn approver(
     bundle: &Bundle,
     case: &Case,
+    person: Option<&UserId>,
     who: &Identity,
     now: Moment,
 ) -> Result<(UserId, BTreeSet<Kind>), Refused> {
@@ -120,7 +123,7 @@ fn approver(
     let PrincipalId::User(user) = &who.principal().id else {
         return Err(Refused::NotPermitted);
     };
-    if person_behind(bundle.directory(), case).as_ref() == Some(user) {
+    if person == Some(user) {
         return Err(Refused::SelfApproval);
     }
     let permitted = kinds_permitted(bundle, case, user, now);
