@@ -3,9 +3,11 @@
 //! aws-lc-rs is called directly: it is what TLS here already rests on, and a JWT library would bring claim rules that are
 //! not ours and a header parser that we would have to distrust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
+use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
     RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -26,10 +28,38 @@ pub const RSA_BITS_MIN: usize = 2_048;
 /// The longest RSA modulus, in bits: what aws-lc-rs checks; a longer one costs more than it protects.
 pub const RSA_BITS_MAX: usize = 8_192;
 
+/// Good signatures remembered a key: a token is shown many times in its life, and checking it anew costs as much as all
+/// the rest of a call's authorisation. 32 bytes each; a key's memory goes with the key, at the latest when the set is
+/// fetched anew.
+pub const SIGNATURES_REMEMBERED_MAX: usize = 4_096;
+
 /// A public key with the one algorithm it is for.
 pub(super) struct Key {
     algorithm: Algorithm,
     public: ParsedPublicKey,
+    good: Mutex<Remembered>,
+}
+
+/// Digests of what this key has signed for certain, the oldest forgotten first. Says nothing of claims or time: those are
+/// checked on each call.
+#[derive(Default)]
+struct Remembered {
+    known: HashSet<[u8; digest::SHA256_OUTPUT_LEN]>,
+    order: VecDeque<[u8; digest::SHA256_OUTPUT_LEN]>,
+}
+
+impl Remembered {
+    fn keep(&mut self, signed: [u8; digest::SHA256_OUTPUT_LEN]) {
+        if !self.known.insert(signed) {
+            return;
+        }
+        self.order.push_back(signed);
+        if self.order.len() > SIGNATURES_REMEMBERED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
 }
 
 impl Key {
@@ -40,8 +70,28 @@ impl Key {
 
     /// Whether this key's other half made `signature` over `message`.
     pub(super) fn made(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.public.verify_sig(message, signature).is_ok()
+        let signed = both(message, signature);
+        let remembered = || self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signed) = &signed
+            && remembered().known.contains(signed)
+        {
+            return true;
+        }
+        let made = self.public.verify_sig(message, signature).is_ok();
+        if let (true, Some(signed)) = (made, signed) {
+            remembered().keep(signed);
+        }
+        made
     }
+}
+
+/// One digest for a message and its signature; the length first, so that no other pair has the same bytes.
+fn both(message: &[u8], signature: &[u8]) -> Option<[u8; digest::SHA256_OUTPUT_LEN]> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&u64::try_from(message.len()).ok()?.to_be_bytes());
+    context.update(message);
+    context.update(signature);
+    context.finish().as_ref().try_into().ok()
 }
 
 /// Shows the algorithm alone; the set knows the id.
@@ -123,7 +173,15 @@ fn usable(entry: &Object) -> Option<(String, Key)> {
             return None;
         }
     }
-    Some((id.to_owned(), Key { algorithm, public }))
+    let good = Mutex::default();
+    Some((
+        id.to_owned(),
+        Key {
+            algorithm,
+            public,
+            good,
+        },
+    ))
 }
 
 fn public_key(entry: &Object) -> Option<(Algorithm, ParsedPublicKey)> {

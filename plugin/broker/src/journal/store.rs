@@ -382,9 +382,10 @@ pub(super) fn insert(
     events: &[&Prepared],
     seal: &[u8],
 ) -> Result<(), rusqlite::Error> {
-    let mut event_row =
-        write.prepare("INSERT INTO events (seq, leaf, seal, body) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut text_row = write.prepare("INSERT INTO texts (seq, salt, text) VALUES (?1, ?2, ?3)")?;
+    let mut event_row = write
+        .prepare_cached("INSERT INTO events (seq, leaf, seal, body) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut text_row =
+        write.prepare_cached("INSERT INTO texts (seq, salt, text) VALUES (?1, ?2, ?3)")?;
     for (place, event) in events.iter().enumerate() {
         let seq = signed(from.saturating_add(place as u64));
         let seal = (place + 1 == events.len()).then_some(seal);

@@ -19,6 +19,32 @@ async fn a_good_token_of_each_algorithm_proves_who_asks() {
 }
 
 #[tokio::test]
+async fn a_signature_seen_before_vouches_for_the_same_bytes_and_no_others() {
+    let issuer = TestIssuer::start().await;
+    let verifier = verifier([issuer.config()]);
+    let good = issuer.draft("ES256").sign();
+    let other = issuer.draft("ES256").claim("sub", json!("eve")).sign();
+    for _ in 0..3 {
+        assert!(at(&verifier, &good, noon()).await.is_ok());
+    }
+    let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let (ours, theirs) = (parts(&good), parts(&other));
+    for forged in [
+        // Claims that were never signed under a signature that was; and the signature of another token.
+        format!("{}.{}.{}", ours[0], theirs[1], ours[2]),
+        format!("{}.{}.{}", ours[0], ours[1], theirs[2]),
+    ] {
+        for _ in 0..2 {
+            let refusal = at(&verifier, &forged, noon()).await.unwrap_err();
+            assert_eq!(refusal, Untrusted("a bad signature"));
+        }
+    }
+    // A good signature says nothing of the time.
+    let late = noon().plus_s(3_600 + 31);
+    assert!(at(&verifier, &good, late).await.is_err());
+}
+
+#[tokio::test]
 async fn harmless_variations_of_a_good_token_are_accepted() {
     let issuer = TestIssuer::start().await;
     let verifier = verifier([issuer.config()]);
