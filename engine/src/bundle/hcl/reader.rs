@@ -436,6 +436,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Leaves the rest unread, where an error was reported that the rest would only repeat.
+    pub fn abandon(mut self) {
+        self.finished = self.document.has_errors();
+    }
+
     /// Reports a key nobody asked for, and returns the one that was probably meant.
     fn unknown(&self, key: &Placed<String>, is_block: bool) -> Option<&str> {
         let span = key.span.clone();

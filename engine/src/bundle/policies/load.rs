@@ -131,7 +131,13 @@ fn check(
                 error.to_string(),
             ));
         }
-        match facts::gather(&written.policy, place(written), &written.conjuncts) {
+        match facts::gather(
+            &written.policy,
+            place(written),
+            written.source,
+            span(written.statement),
+            &written.conjuncts,
+        ) {
             Ok(gathered) => {
                 facts.insert(written.policy.id().clone(), gathered);
             }

@@ -19,7 +19,10 @@ mod tests;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
 
+use cedar_policy::pst::Expr;
 use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet};
 
 use crate::approval::Kind;
@@ -55,6 +58,8 @@ pub(crate) struct Policies {
 pub(crate) struct PolicyFacts {
     /// Its id, file and line.
     pub(crate) place: PolicyRef,
+    /// Its place in the file, in bytes, annotations included.
+    pub(crate) span: Range<usize>,
     /// Whether it is a `forbid`.
     pub(crate) forbids: bool,
     /// Its `@advice` annotation.
@@ -87,6 +92,16 @@ pub(crate) struct ConditionFacts {
     pub(crate) alone: PolicySet,
     /// The attribute paths it reads, such as `["principal", "ref"]`.
     pub(crate) paths: Vec<Vec<String>>,
+    /// The line it starts on, from 1.
+    pub(crate) line: usize,
+    /// Its place in the file, in bytes; `None` where it shares its place with other conditions of its clause.
+    pub(crate) span: Option<Range<usize>>,
+    /// What Cedar parsed; without the negation of an `unless`.
+    pub(crate) expr: Arc<Expr>,
+    /// Whether it stands in an `unless`.
+    pub(crate) negated: bool,
+    /// The literals it compares `window.duration` with, in whole seconds, rounded down, where a window can last that long.
+    pub(crate) limits_s: BTreeSet<u32>,
 }
 
 /// A condition that must hold and that names the principal: `principal == target`, or `principal in target`.
