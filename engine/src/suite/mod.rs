@@ -31,6 +31,7 @@
 mod explain;
 mod names;
 mod read;
+mod render;
 mod row;
 mod who_can;
 

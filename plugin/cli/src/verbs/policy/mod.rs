@@ -1,6 +1,7 @@
 //! `writ policy`: works on a bundle offline, without a broker. One file a verb.
 
 mod check;
+mod test;
 
 use std::path::Path;
 
@@ -24,11 +25,13 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Check(check::Args),
+    Test(test::Args),
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.verb {
         Verb::Check(args) => check::run(context, &args),
+        Verb::Test(args) => test::run(context, &args),
     }
 }
 
