@@ -28,7 +28,9 @@
 //! }
 //! ```
 
+mod coverage;
 mod explain;
+mod mutate;
 mod names;
 mod read;
 mod render;
@@ -41,6 +43,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, BundleFiles, Report};
+
+pub use coverage::{Coverage, Gap};
+pub use mutate::{MUTANTS_MAX, Mutation, Unnoticed};
 
 use row::Row;
 use who_can::WhoCan;

@@ -7,6 +7,7 @@ mod entities;
 mod facts;
 mod lint;
 mod load;
+mod mutants;
 mod names;
 mod nesting;
 mod problem;
@@ -31,6 +32,7 @@ use crate::window::Moment;
 
 pub(crate) use entities::Types;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
+pub(crate) use mutants::Mutant;
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
 
 /// The name of the schema's file within the bundle.

@@ -20,6 +20,18 @@ pub(crate) struct Args {
     /// Run only the tests whose name fits, with `*` for any text and `?` for any one character
     #[arg(long, value_name = "NAME-GLOB", default_value = "*")]
     run: String,
+
+    /// Say what the tests leave untested: policies that never decided, conditions never seen true or false, limits never tried
+    #[arg(long)]
+    coverage: bool,
+
+    /// Fail when less than this is covered, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    min_coverage: Option<u8>,
+
+    /// Change the policies one by one, and list the changes that no test notices
+    #[arg(long)]
+    mutate: bool,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
@@ -32,9 +44,30 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let run = suite.run(&only);
     context.print(&run.render(context.out == Paint::Coloured))?;
-    Ok(match run.failed() {
-        0 => Exit::Done,
-        _ => Exit::Findings,
+    let coverage = (args.coverage || args.min_coverage.is_some()).then(|| suite.coverage(&only));
+    let mut covered = true;
+    if let Some(coverage) = &coverage {
+        context.print(&format!("\n{}", coverage.render()))?;
+        let least = usize::from(args.min_coverage.unwrap_or(0));
+        covered = coverage.percent() >= least;
+        if !covered {
+            context.say(&format!(
+                "{} coverage is {}%, under the {least}% asked for",
+                context.err.bad("error:"),
+                coverage.percent()
+            ));
+        }
+    }
+    let mut noticed = true;
+    // Tests that fail as it is would notice every change.
+    if args.mutate && run.failed() == 0 {
+        let mutation = suite.mutate(&only);
+        context.print(&format!("\n{}", mutation.render()))?;
+        noticed = mutation.unnoticed.is_empty();
+    }
+    Ok(match run.failed() == 0 && covered && noticed {
+        true => Exit::Done,
+        false => Exit::Findings,
     })
 }
 
