@@ -16,6 +16,7 @@ mod index;
 mod limits;
 mod nearest;
 mod people;
+pub(crate) mod promise;
 mod search;
 pub(crate) mod trace;
 mod view;

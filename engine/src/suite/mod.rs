@@ -30,6 +30,7 @@
 
 mod coverage;
 mod explain;
+mod invariant;
 mod mutate;
 mod names;
 mod read;
@@ -45,8 +46,10 @@ use serde::Serialize;
 use crate::bundle::{Bundle, BundleFiles, Report};
 
 pub use coverage::{Coverage, Gap};
+pub use invariant::{QUESTIONS_MAX, TOKENS_MAX};
 pub use mutate::{MUTANTS_MAX, Mutation, Unnoticed};
 
+use invariant::Invariant;
 use row::Row;
 use who_can::WhoCan;
 
@@ -102,6 +105,7 @@ pub struct Place {
 enum What {
     Row(Box<Row>),
     WhoCan(Box<WhoCan>),
+    Invariant(Box<Invariant>),
 }
 
 /// What became of all tests.
@@ -121,8 +125,22 @@ pub struct Checked {
     pub test: String,
     /// What was asked, in words.
     pub what: String,
+    /// What its passing rests on, where that is more than the case itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// Every difference between what was expected and what came; none when it passed.
     pub failures: Vec<Failure>,
+}
+
+/// What an invariant rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Everyone in the directory was asked about, at every moment that matters.
+    Enumerated {
+        /// How many questions that took.
+        questions: usize,
+    },
 }
 
 /// One difference between what was expected and what came.
@@ -203,17 +221,20 @@ impl Suite {
 
 impl Check {
     fn run(&self, bundle: &Bundle) -> Checked {
+        let (what, failures, evidence) = match &self.what {
+            What::Row(row) => (row.to_string(), row.run(bundle), None),
+            What::WhoCan(list) => (list.to_string(), list.run(bundle), None),
+            What::Invariant(invariant) => {
+                let (failures, evidence) = invariant.run(bundle);
+                (invariant.to_string(), failures, Some(evidence))
+            }
+        };
         Checked {
             place: self.place.clone(),
             test: self.test.clone(),
-            what: match &self.what {
-                What::Row(row) => row.to_string(),
-                What::WhoCan(list) => list.to_string(),
-            },
-            failures: match &self.what {
-                What::Row(row) => row.run(bundle),
-                What::WhoCan(list) => list.run(bundle),
-            },
+            what,
+            evidence,
+            failures,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::bundle::report::printable;
 use crate::bundle::{Bundle, BundleFiles};
 
 use super::read::with_people;
-use super::{Glob, Place, Suite};
+use super::{Check, Glob, Place, Suite, What};
 
 /// The most changed bundles that are tried: at some tens of milliseconds each, minutes of a pipeline. Of more, as many are
 /// chosen, spread evenly over the policies.
@@ -107,7 +107,14 @@ impl Suite {
         if let Some(first) = worlds.first_mut() {
             *first = Some(Arc::new(Bundle::load(&files).ok()?));
         }
-        for check in self.checks.iter().filter(|check| only.fits(&check.test)) {
+        let is_dear = |check: &&Check| matches!(check.what, What::Invariant(_));
+        let (dear, cheap): (Vec<&Check>, Vec<&Check>) = self
+            .checks
+            .iter()
+            .filter(|check| only.fits(&check.test))
+            .partition(is_dear);
+        // An invariant asks thousands of questions, a case one or two; most changes are noticed by a case.
+        for check in cheap.into_iter().chain(dear) {
             let (Some(loaded), Some(world)) =
                 (worlds.get_mut(check.world), self.worlds.get(check.world))
             else {

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::bundle::Directory;
 use crate::bundle::hcl::{Document, Placed};
 use crate::bundle::report::did_you_mean;
-use crate::principal::{Principal, UserId};
+use crate::principal::{Principal, PrincipalId, UserId, WorkloadId};
 
 /// Someone a test asks about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +101,40 @@ impl Names<'_> {
             }
         }
         found
+    }
+
+    /// A user, the users of a group, or a workload with whatever token.
+    pub(super) fn ids(&self, name: &Placed<String>) -> BTreeSet<PrincipalId> {
+        match name.split_once(':') {
+            Some(("group", group)) => {
+                let members = self.group(name, group).into_iter();
+                members.map(PrincipalId::User).collect()
+            }
+            Some(("workload", workload)) => {
+                let workloads = || self.directory.workloads().map(|(workload, _)| workload);
+                let found = workloads().find(|known| known.as_str() == workload);
+                if found.is_none() {
+                    let message = format!("no workload `{workload}`");
+                    let help = did_you_mean(workload, workloads().map(WorkloadId::as_str));
+                    self.document.error(name.span.clone(), message, help);
+                }
+                let ids = found.into_iter().cloned();
+                ids.map(PrincipalId::Workload).collect()
+            }
+            Some(_) => {
+                self.refuse(name, "write a user's name, `group:NAME` or `workload:NAME`");
+                BTreeSet::new()
+            }
+            None => self.user(name).map(PrincipalId::User).into_iter().collect(),
+        }
+    }
+
+    /// Every user and workload.
+    pub(super) fn all_ids(&self) -> BTreeSet<PrincipalId> {
+        let users = self.directory.users().map(|(user, _)| user.clone());
+        let workloads = self.directory.workloads().map(|(id, _)| id.clone());
+        let workloads = workloads.map(PrincipalId::Workload);
+        users.map(PrincipalId::User).chain(workloads).collect()
     }
 
     /// Everyone there is: users, tokens.

@@ -12,9 +12,10 @@ use crate::bundle::{Bundle, BundleFiles, DIRECTORY, Report};
 use crate::decide::Limits;
 use crate::principal::{GITHUB_CLAIMS, Principal, PrincipalId, UserId, WorkloadId, check_name};
 use crate::request::{REASON_MAX, TICKET_MAX};
-use crate::scope::ScopeId;
+use crate::scope::{Scope, ScopeId};
 use crate::window::{Duration, Moment};
 
+use super::invariant::{Invariant, Promise};
 use super::names::{Names, Who};
 use super::row::{Expect, Row};
 use super::who_can::WhoCan;
@@ -22,6 +23,11 @@ use super::{Check, Place, Suite, What, World};
 
 /// The reason of a case that gives none, for policies that only want some reason.
 const REASON_SOME: &str = "a test";
+
+/// The most people an invariant can ask for: as many as a case holds approvals.
+const PEOPLE_MOST: u32 = 32;
+
+const _: () = assert!(PEOPLE_MOST as usize == crate::case::APPROVALS_MAX);
 
 /// Reads one file into the suite; what is wrong with it goes into the report.
 pub(super) fn read(suite: &mut Suite, path: &str, text: &str, report: &mut Report) {
@@ -236,6 +242,9 @@ fn read_tests(
     for (scope, block) in file.labelled_blocks("who_can") {
         let name = format!("who can have {}", scope.value);
         tests.who_can(&name, scope, block, &defaults);
+    }
+    for (name, block) in file.labelled_blocks("invariant") {
+        tests.invariant(name, block, defaults.at);
     }
     file.finish();
     tests.checks
@@ -596,6 +605,110 @@ impl<'a> Tests<'a> {
             };
             self.add(test, start, What::WhoCan(Box::new(list)));
         }
+    }
+
+    fn invariant(&mut self, name: Placed<String>, mut block: Reader<'a>, at: Moment) {
+        let who = block.strings("who").map(|list| self.ids(&list.value));
+        let except = block.strings("except").map(|list| self.ids(&list.value));
+        let scopes = block.strings("scopes").map(|list| self.scopes(&list.value));
+        let longest = block.parsed("longest", Duration::from_str);
+        let people = block.u32("approvals_min", 1..=PEOPLE_MOST);
+        let self_approval = self.kept(&mut block, "self_approval", false);
+        let someone = self.kept(&mut block, "approver_exists", true);
+        let promises: Vec<Promise> = [
+            longest.map(|longest| Promise::Longest(longest.value)),
+            people.map(|people| Promise::People(people.value)),
+            self_approval.then_some(Promise::NoSelfApproval),
+            someone.then_some(Promise::SomeoneConsents),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if promises.is_empty() && !self.names.document.has_errors() {
+            block.error(
+                block.header(),
+                "this invariant promises nothing",
+                Some(
+                    "add `longest`, `approvals_min`, `self_approval = false` or `approver_exists = true`"
+                        .to_owned(),
+                ),
+            );
+        }
+        let mut who = who.unwrap_or_else(|| self.names.all_ids());
+        for id in except.unwrap_or_default() {
+            who.remove(&id);
+        }
+        let every = || self.bundle.scopes().map(|scope| scope.id.clone()).collect();
+        let scopes = scopes.unwrap_or_else(every);
+        // Of nobody, and of nothing, anything is true: a promise whose last scope was renamed must not look kept.
+        if (who.is_empty() || scopes.is_empty()) && !self.names.document.has_errors() {
+            block.error(
+                block.header(),
+                "this invariant is about nobody, or about no scope",
+                Some("remove it, or widen `who` and `scopes`".to_owned()),
+            );
+        }
+        let start = block.header().start;
+        block.finish();
+        let invariant = Invariant {
+            name: name.value,
+            at,
+            who,
+            scopes,
+            promises,
+        };
+        let test = invariant.to_string();
+        self.add(&test, start, What::Invariant(Box::new(invariant)));
+    }
+
+    /// Whether a promise is made that can be made in one way only.
+    fn kept(&self, block: &mut Reader<'a>, key: &str, promised: bool) -> bool {
+        match block.bool(key) {
+            None => false,
+            Some(given) if given.value == promised => true,
+            Some(given) => {
+                block.error(
+                    given.span,
+                    format!("`{key}` can only be `{promised}`: it is a promise"),
+                    Some("leave the line out".to_owned()),
+                );
+                false
+            }
+        }
+    }
+
+    fn ids(&self, list: &[Placed<String>]) -> BTreeSet<PrincipalId> {
+        list.iter().flat_map(|name| self.names.ids(name)).collect()
+    }
+
+    /// Scopes by name, and by `environment:NAME` and `system:NAME`.
+    fn scopes(&self, list: &[Placed<String>]) -> BTreeSet<ScopeId> {
+        let mut found = BTreeSet::new();
+        for name in list {
+            let of = |part: fn(&Scope) -> &str, wanted: &str| -> BTreeSet<ScopeId> {
+                let scopes = self.bundle.scopes();
+                let fitting = scopes.filter(|scope| part(scope) == wanted);
+                fitting.map(|scope| scope.id.clone()).collect()
+            };
+            let these = match name.split_once(':') {
+                Some(("environment", wanted)) => of(|scope| &scope.environment, wanted),
+                Some(("system", wanted)) => of(|scope| &scope.system, wanted),
+                Some(_) => BTreeSet::new(),
+                None => {
+                    found.extend(self.scope(name));
+                    continue;
+                }
+            };
+            if these.is_empty() {
+                self.names.document.error(
+                    name.span.clone(),
+                    format!("`{}` fits no scope", name.value),
+                    Some("write a scope's name, `environment:NAME` or `system:NAME`".to_owned()),
+                );
+            }
+            found.extend(these);
+        }
+        found
     }
 
     /// Durations, each with principals; `true` for those named themselves.

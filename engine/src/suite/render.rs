@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checked, Run};
+use super::{Checked, Evidence, Run};
 use crate::bundle::report::printable;
 
 /// Green and red, for a terminal that shows them.
@@ -28,7 +28,7 @@ impl Run {
                 0 => out.push_str(&format!(
                     "  {}    {test} ({})\n",
                     painted("ok", GOOD, color),
-                    checks.len()
+                    basis(&checks)
                 )),
                 bad => out.push_str(&format!(
                     "  {}  {test} ({bad} of {})\n",
@@ -68,6 +68,19 @@ impl Run {
             .into_iter()
             .filter_map(|key| Some((key.0, key.1, all.remove(&key)?)))
             .collect()
+    }
+}
+
+/// What passing rests on: how many cases, or of an invariant how it was checked.
+fn basis(checks: &[&Checked]) -> String {
+    match checks {
+        [
+            Checked {
+                evidence: Some(Evidence::Enumerated { questions }),
+                ..
+            },
+        ] => format!("checked by enumeration, {questions} questions"),
+        _ => checks.len().to_string(),
     }
 }
 

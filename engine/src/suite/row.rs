@@ -249,6 +249,8 @@ impl Row {
         let fact = Fact::Requested {
             request: request.clone(),
             idempotency_key: None,
+            keep_for_s: None,
+            run: None,
             verdict: verdict(Outcome::NeedsApproval),
         };
         let mut case = Case::begin(&Event { at: self.at, fact }, Some(reason.text)).ok()?;

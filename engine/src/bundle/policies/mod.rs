@@ -5,6 +5,7 @@ mod compare;
 mod depth_tests;
 mod entities;
 mod facts;
+mod landmarks;
 mod lint;
 mod load;
 mod mutants;
@@ -31,6 +32,7 @@ use crate::decide::PolicyRef;
 use crate::window::Moment;
 
 pub(crate) use entities::Types;
+pub(crate) use landmarks::Landmarks;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub(crate) use mutants::Mutant;
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
