@@ -186,6 +186,23 @@ pub(crate) fn of_view(
     ))
 }
 
+/// Whatever is asked, of whatever entities; nothing where it names no principal, action or resource.
+pub(crate) fn of_question(
+    bundle: &Bundle,
+    request: &Request,
+    entities: &Entities,
+) -> Option<Trace> {
+    let (principal, resource) = (request.principal()?, request.resource()?);
+    Some(trace(
+        bundle,
+        (request.action()?, request),
+        entities,
+        &Line::of(entities, principal),
+        &Line::of(entities, resource),
+        None,
+    ))
+}
+
 fn on_case<T>(
     bundle: &Bundle,
     case: &Case,

@@ -85,6 +85,10 @@ impl Suite {
             match &check.what {
                 What::Row(row) => row.traces(bundle, &mut |trace| seen.add(bundle, &trace)),
                 What::WhoCan(list) => list.traces(bundle, &mut |trace| seen.add(bundle, &trace)),
+                What::Cedar(test) => {
+                    let trace = trace::of_question(bundle, test.request(), test.entities(bundle));
+                    trace.iter().for_each(|trace| seen.add(bundle, trace));
+                }
                 // A bound on everything is no example of anything.
                 What::Invariant(_) => {}
             }

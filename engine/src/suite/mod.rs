@@ -26,11 +26,20 @@
 //! who_can "prod-admin" {                   # and nobody else
 //!   needs_approval = { "1h" = ["group:engineering"] }
 //! }
+//!
+//! invariant "contractors get half an hour at most" {   # everyone, at any time
+//!   who     = ["group:contractors"]
+//!   longest = "30m"
+//! }
 //! ```
+//!
+//! Beside them `tests/NAME.json` holds tests in Cedar's own form.
 
+mod cedar;
 mod coverage;
 mod explain;
 mod invariant;
+mod junit;
 mod mutate;
 mod names;
 mod read;
@@ -38,17 +47,18 @@ mod render;
 mod row;
 mod who_can;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::bundle::{Bundle, BundleFiles, Report};
+use crate::bundle::{Bundle, BundleFiles, Report, check_size};
 
 pub use coverage::{Coverage, Gap};
 pub use invariant::{QUESTIONS_MAX, TOKENS_MAX};
 pub use mutate::{MUTANTS_MAX, Mutation, Unnoticed};
 
+use cedar::Cedar;
 use invariant::Invariant;
 use row::Row;
 use who_can::WhoCan;
@@ -106,6 +116,7 @@ enum What {
     Row(Box<Row>),
     WhoCan(Box<WhoCan>),
     Invariant(Box<Invariant>),
+    Cedar(Box<Cedar>),
 }
 
 /// What became of all tests.
@@ -168,9 +179,17 @@ impl Suite {
             }],
             checks: Vec::new(),
         };
+        check_size(tests, "`tests/`", &mut report);
+        // What is too large is not read at all.
+        if report.has_errors() {
+            return Err(report);
+        }
+        let mut of_cedar: BTreeMap<&str, &str> = BTreeMap::new();
         for (path, text) in &tests.0 {
             if path.ends_with(ENDING) {
                 read::read(&mut suite, path, text, &mut report);
+            } else if path.ends_with(cedar::ENDING) {
+                of_cedar.insert(path, text);
             } else {
                 report.push_file(
                     path,
@@ -179,6 +198,7 @@ impl Suite {
                 );
             }
         }
+        cedar::read(&mut suite, &of_cedar, &mut report);
         let count = suite.checks.len();
         if count > CHECKS_MAX {
             let message = format!("the tests have {count} cases; at most {CHECKS_MAX} are run");
@@ -224,6 +244,7 @@ impl Check {
         let (what, failures, evidence) = match &self.what {
             What::Row(row) => (row.to_string(), row.run(bundle), None),
             What::WhoCan(list) => (list.to_string(), list.run(bundle), None),
+            What::Cedar(test) => (test.to_string(), test.run(bundle), None),
             What::Invariant(invariant) => {
                 let (failures, evidence) = invariant.run(bundle);
                 (invariant.to_string(), failures, Some(evidence))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::approval::Kind;
 use crate::bundle::hcl::{Document, Members, Placed, Reader, Value};
-use crate::bundle::report::{did_you_mean, line_and_column};
+use crate::bundle::report::did_you_mean;
 use crate::bundle::{Bundle, BundleFiles, DIRECTORY, Report};
 use crate::decide::Limits;
 use crate::principal::{GITHUB_CLAIMS, Principal, PrincipalId, UserId, WorkloadId, check_name};
@@ -225,7 +225,7 @@ fn read_tests(
         names,
         bundle,
         path,
-        text,
+        line_ends: text.match_indices('\n').map(|(at, _)| at).collect(),
         checks: Vec::new(),
     };
     let defaults = Defaults {
@@ -235,6 +235,8 @@ fn read_tests(
         scope: None,
         who: None,
         ticket: None,
+        names_scope: false,
+        names_who: false,
     };
     for (name, block) in file.labelled_blocks("test") {
         tests.test(name, block, &defaults);
@@ -324,13 +326,17 @@ struct Defaults {
     scope: Option<ScopeId>,
     who: Option<(Who, Principal)>,
     ticket: Option<String>,
+    /// Whether a scope and a principal are named, be it wrongly: what is wrong with a name is said where it stands.
+    names_scope: bool,
+    names_who: bool,
 }
 
 struct Tests<'a> {
     names: Names<'a>,
     bundle: &'a Bundle,
     path: &'a str,
-    text: &'a str,
+    /// Where each line ends, in bytes: a file has thousands of cases, and each has its place.
+    line_ends: Vec<usize>,
     checks: Vec<Check>,
 }
 
@@ -338,7 +344,7 @@ impl<'a> Tests<'a> {
     fn place(&self, at: usize) -> Place {
         Place {
             file: self.path.to_owned(),
-            line: line_and_column(self.text, at).0,
+            line: self.line_ends.partition_point(|end| *end < at) + 1,
         }
     }
 
@@ -372,6 +378,8 @@ impl<'a> Tests<'a> {
 
     /// What both a test and a case may say.
     fn defaults(&self, block: &mut Reader<'a>, before: &Defaults) -> Defaults {
+        let names_scope = before.names_scope || block.has("scope");
+        let names_who = before.names_who || block.has("user") || block.has("token");
         let at = block.parsed("at", Moment::from_str);
         let reason = block.parsed("reason", |text| fitting(text, REASON_MAX));
         let ticket = block.parsed("ticket", |text| fitting(text, TICKET_MAX));
@@ -402,6 +410,8 @@ impl<'a> Tests<'a> {
             ticket: ticket
                 .map(|ticket| ticket.value)
                 .or_else(|| before.ticket.clone()),
+            names_scope,
+            names_who,
         }
     }
 
@@ -420,13 +430,14 @@ impl<'a> Tests<'a> {
     }
 
     fn row(&self, mut case: Reader<'a>, defaults: &Defaults) -> Option<Row> {
-        let before = self.names.document.has_errors();
         let Defaults {
             at,
             reason,
             scope,
             who,
             ticket,
+            names_scope,
+            names_who,
         } = self.defaults(&mut case, defaults);
         let expect = case.required_parsed("expect", |text| {
             let known = Expect::ALL.iter().find(|(word, _)| *word == text);
@@ -434,6 +445,7 @@ impl<'a> Tests<'a> {
                 format!("`{text}` is no answer; it is `granted`, `needs_approval` or `denied`")
             })
         });
+        let says_how_long = case.has("duration") || case.has("longest");
         let duration = case.parsed("duration", Duration::from_str);
         let longest = case.parsed("longest", Duration::from_str);
         // A group means everyone in it but the person who asks.
@@ -448,14 +460,14 @@ impl<'a> Tests<'a> {
         let viewers = case
             .strings("viewers")
             .map(|list| self.names.users(&list.value, behind));
-        if scope.is_none() && !before {
+        if !names_scope {
             case.error(
                 case.header(),
                 "this case names no scope",
                 Some("add `scope = …` to it or to its test".to_owned()),
             );
         }
-        if who.is_none() && !before {
+        if !names_who {
             case.error(
                 case.header(),
                 "this case names nobody who asks",
@@ -471,7 +483,7 @@ impl<'a> Tests<'a> {
                 Some("leave `duration` out: `longest` is asked for too".to_owned()),
             );
         }
-        if duration.is_none() && longest.is_none() {
+        if !says_how_long {
             case.require("duration");
         }
         let expected = expect.map(|expect| expect.value);

@@ -110,8 +110,8 @@ impl Row {
         let expected = self.policies.as_ref()?;
         let came: BTreeSet<String> = decision.verdict(bundle).policies.into_iter().collect();
         (came != *expected).then(|| Failure {
-            expected: format!("decided by {}", listed(expected)),
-            came: format!("decided by {}", listed(&came)),
+            expected: format!("decided by {}", listed(expected, "no policy")),
+            came: format!("decided by {}", listed(&came, "no policy")),
             why: explain::why(decision),
         })
     }
@@ -216,8 +216,8 @@ impl Row {
             .cloned()
             .collect();
         (came != *expected).then(|| Failure {
-            expected: format!("may be seen by {}", listed(expected)),
-            came: format!("may be seen by {}", listed(&came)),
+            expected: format!("may be seen by {}", listed(expected, "nobody")),
+            came: format!("may be seen by {}", listed(&came, "nobody")),
             why: Vec::new(),
         })
     }
@@ -296,11 +296,11 @@ impl fmt::Display for Row {
     }
 }
 
-/// `a, b`, or `nobody`/`nothing` where there is none.
-fn listed<T: fmt::Display>(names: &BTreeSet<T>) -> String {
+/// `a, b`, or `none` where there is none.
+fn listed<T: fmt::Display>(names: &BTreeSet<T>, none: &str) -> String {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     match names.is_empty() {
-        true => "none".to_owned(),
+        true => none.to_owned(),
         false => names.join(", "),
     }
 }
@@ -309,10 +309,10 @@ fn listed<T: fmt::Display>(names: &BTreeSet<T>) -> String {
 fn people(by_kind: &BTreeMap<Kind, BTreeSet<UserId>>) -> String {
     let kinds: Vec<String> = by_kind
         .iter()
-        .map(|(kind, people)| format!("{kind}: {}", listed(people)))
+        .map(|(kind, people)| format!("{kind}: {}", listed(people, "nobody")))
         .collect();
     match kinds.is_empty() {
-        true => "none".to_owned(),
+        true => "nobody".to_owned(),
         false => kinds.join("; "),
     }
 }

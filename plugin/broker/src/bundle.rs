@@ -31,9 +31,20 @@ pub fn read(folder: &Path) -> Result<BundleFiles, Report> {
 /// folder of tests.
 pub fn read_tests(folder: &Path) -> Result<BundleFiles, Report> {
     let tests = folder.join(suite::FOLDER);
-    match tests.is_dir() {
-        true => read_all(&tests, &TEST_ENDINGS, &format!("{}/", suite::FOLDER)),
-        false => Ok(BundleFiles::default()),
+    if !tests.is_dir() {
+        return Ok(BundleFiles::default());
+    }
+    let inside = |home: PathBuf| Ok(tests.canonicalize()?.starts_with(home));
+    match folder.canonicalize().and_then(inside) {
+        Ok(true) => read_all(&tests, &TEST_ENDINGS, &format!("{}/", suite::FOLDER)),
+        // A folder that cannot be looked into now is read by nobody either.
+        Ok(false) | Err(_) => {
+            let mut report = Report::default();
+            let message = format!("`{}` leads to a place outside the bundle", suite::FOLDER);
+            let help = "put the folder itself here".to_owned();
+            report.push_file(suite::FOLDER, message, Some(help));
+            Err(report)
+        }
     }
 }
 

@@ -300,6 +300,13 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
+    /// Whether `key` is given and was not asked for yet.
+    pub fn has(&self, key: &str) -> bool {
+        self.attributes
+            .iter()
+            .any(|attribute| attribute.key.value == key)
+    }
+
     /// An error unless `key` is given, as an attribute; for the methods that do not require it themselves.
     pub fn require(&mut self, key: &str) {
         let given = |attribute: &Attribute| attribute.key.value == key;

@@ -168,6 +168,7 @@ fn check(
         types,
         facts,
         kinds: vocabulary.kinds,
+        schema: vocabulary.schema,
     })
 }
 

@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::pst::Expr;
-use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet};
+use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, Schema};
 
 use crate::approval::Kind;
 use crate::decide::PolicyRef;
@@ -55,6 +55,8 @@ pub(crate) struct Policies {
     pub(crate) facts: BTreeMap<PolicyId, PolicyFacts>,
     /// The approval kinds the schema names.
     pub(crate) kinds: BTreeSet<Kind>,
+    /// What the policies were validated against.
+    pub(crate) schema: Schema,
 }
 
 /// What the bundle check learned of one policy.
