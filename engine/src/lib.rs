@@ -7,7 +7,7 @@
 //! events --replay--> Case --decide(bundle, now)--> Grant --SessionPlan::new--> SessionPlan
 //! ```
 //!
-//! The rooms are the product's nouns; [`decide()`] is the one verb.
+//! The rooms are the product's nouns; [`decide()`] is the one verb. [`suite`] asks it what a bundle's own tests want to know.
 
 pub mod approval;
 pub mod bundle;
@@ -19,6 +19,7 @@ pub mod principal;
 pub mod request;
 pub mod scope;
 pub mod session;
+pub mod suite;
 pub mod window;
 
 pub use approval::{Approval, Kind};

@@ -81,7 +81,7 @@ impl Bundle {
     /// Checks everything and returns the bundle, or every error there is, each with its place.
     pub fn load(files: &BundleFiles) -> Result<Bundle, Report> {
         let mut report = Report::default();
-        check_size(files, &mut report);
+        check_size(files, "the bundle", &mut report);
         // What is too large is not read at all, not even to say what else is wrong with it.
         if report.has_errors() {
             return Err(report);
@@ -169,10 +169,11 @@ fn read<T>(
     Some(result)
 }
 
-fn check_size(files: &BundleFiles, report: &mut Report) {
+/// Refuses what is too much to read.
+pub(crate) fn check_size(files: &BundleFiles, what: &str, report: &mut Report) {
     let count = files.0.len();
     if count > FILES_MAX {
-        let message = format!("the bundle has {count} files; at most {FILES_MAX} are read");
+        let message = format!("{what} has {count} files; at most {FILES_MAX} are read");
         report.push_file("", message, None);
     }
     let mut total = 0_usize;
@@ -187,7 +188,7 @@ fn check_size(files: &BundleFiles, report: &mut Report) {
         }
     }
     if total > BUNDLE_MAX {
-        let message = format!("the bundle has {total} bytes; at most {BUNDLE_MAX} are read");
+        let message = format!("{what} has {total} bytes; at most {BUNDLE_MAX} are read");
         report.push_file("", message, None);
     }
 }

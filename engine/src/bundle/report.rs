@@ -404,7 +404,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
 }
 
 /// A message that a terminal only shows.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_invisible(c) {

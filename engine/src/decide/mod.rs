@@ -13,9 +13,12 @@ mod denial;
 mod evaluate;
 mod grant;
 mod index;
+mod limits;
 mod nearest;
 mod people;
+pub(crate) mod promise;
 mod search;
+pub(crate) mod trace;
 mod view;
 mod ways;
 
@@ -38,6 +41,7 @@ pub use answer::{
 };
 pub use grant::Grant;
 pub(crate) use index::Index;
+pub use limits::{Limits, limits};
 pub use ways::COUNTS_TRIED_MAX;
 
 use ask::{Ask, Asker, Wish};

@@ -52,6 +52,12 @@ impl Ask<'_> {
         if person == self.asker.person || self.asker.bundle.directory().user(person).is_none() {
             return BTreeSet::new();
         }
+        self.kinds_by_policy(person, wish)
+    }
+
+    /// What the policies by themselves say of `person`, even if that is the person behind the request: asked so only to test
+    /// whether they say what the engine holds to anyway.
+    pub(super) fn kinds_by_policy(&self, person: &UserId, wish: Wish<'_>) -> BTreeSet<usize> {
         let entities = self.asker.entities(&self.scope.id, [person]);
         let (Some(context), Some(entities)) = (self.consent_context(wish), entities) else {
             return BTreeSet::new();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use writ_engine::Bundle;
 use writ_engine::bundle::{BUNDLE_MAX, BundleFiles, FILE_MAX, FILES_MAX, Report};
+use writ_engine::suite;
 
 /// The endings of the files that make a bundle.
 const ENDINGS: [&str; 3] = ["cedar", "cedarschema", "hcl"];
@@ -16,21 +17,51 @@ const ENDINGS: [&str; 3] = ["cedar", "cedarschema", "hcl"];
 /// vanish without a word.
 const BYSTANDERS: [&str; 3] = ["LICENSE", "CODEOWNERS", "OWNERS"];
 
+/// The endings of the files that a bundle's tests are made of.
+const TEST_ENDINGS: [&str; 2] = ["hcl", "json"];
+
 /// Reads a bundle's folder: its top level only, and nothing that lies outside it.
 ///
 /// Symbolic links are followed only to files inside the folder, which is how Kubernetes mounts one.
 pub fn read(folder: &Path) -> Result<BundleFiles, Report> {
+    read_all(folder, &ENDINGS, "")
+}
+
+/// Reads the tests of a bundle's folder, which the broker never does: they influence no decision. None where there is no
+/// folder of tests.
+pub fn read_tests(folder: &Path) -> Result<BundleFiles, Report> {
+    let tests = folder.join(suite::FOLDER);
+    if !tests.is_dir() {
+        return Ok(BundleFiles::default());
+    }
+    let inside = |home: PathBuf| Ok(tests.canonicalize()?.starts_with(home));
+    match folder.canonicalize().and_then(inside) {
+        Ok(true) => read_all(&tests, &TEST_ENDINGS, &format!("{}/", suite::FOLDER)),
+        // A folder that cannot be looked into now is read by nobody either.
+        Ok(false) | Err(_) => {
+            let mut report = Report::default();
+            let message = format!("`{}` leads to a place outside the bundle", suite::FOLDER);
+            let help = "put the folder itself here".to_owned();
+            report.push_file(suite::FOLDER, message, Some(help));
+            Err(report)
+        }
+    }
+}
+
+/// The files of one folder, each named with what stands `before` it in the bundle.
+fn read_all(folder: &Path, endings: &[&str], before: &str) -> Result<BundleFiles, Report> {
     let mut report = Report::default();
-    let listed = match list(folder) {
+    let listed = match list(folder, endings) {
         Ok(listed) => listed,
         Err((name, why)) => {
-            report.push_file(&name, format!("`{name}`: {why}"), None);
+            report.push_file(&name, format!("`{before}{name}`: {why}"), None);
             return Err(report);
         }
     };
     let mut files = BTreeMap::new();
     let mut left = BUNDLE_MAX;
     for Listed { name, path } in listed {
+        let name = format!("{before}{name}");
         match read_file(&path, left) {
             Ok(text) => {
                 left = left.saturating_sub(text.len());
@@ -51,7 +82,7 @@ struct Listed {
 }
 
 /// The bundle's files by name, or the file that stands in the way and why.
-fn list(folder: &Path) -> Result<Vec<Listed>, (String, String)> {
+fn list(folder: &Path, endings: &[&str]) -> Result<Vec<Listed>, (String, String)> {
     let shown = folder.display().to_string();
     let unreadable = |error: std::io::Error| (shown.clone(), format!("it cannot be read: {error}"));
     let home = folder.canonicalize().map_err(unreadable)?;
@@ -76,14 +107,19 @@ fn list(folder: &Path) -> Result<Vec<Listed>, (String, String)> {
             .extension()
             .and_then(|ending| ending.to_str())
             .unwrap_or_default();
-        if !ENDINGS.contains(&ending) {
+        if !endings.contains(&ending) {
             if ending == "md" || BYSTANDERS.contains(&name.as_str()) {
                 continue;
             }
+            let holds: Vec<String> = endings.iter().map(|it| format!("`.{it}`")).collect();
+            let holds = match holds.split_last() {
+                Some((last, [])) => last.clone(),
+                Some((last, others)) => format!("{} and {last}", others.join(", ")),
+                None => "no".to_owned(),
+            };
             return Err((
                 name,
-                "a bundle holds `.cedar`, `.cedarschema` and `.hcl` files; rename it or move it out"
-                    .to_owned(),
+                format!("its folder holds {holds} files; rename it or move it out"),
             ));
         }
         if !path.starts_with(&home) {
@@ -156,7 +192,7 @@ fn look(folder: &Path) -> Look {
             changed: (seen.ctime(), seen.ctime_nsec()),
         })
     };
-    Look(match list(folder) {
+    Look(match list(folder, &ENDINGS) {
         Ok(listed) => listed.into_iter().map(facts).collect(),
         Err((name, why)) => Err(format!("{name}: {why}")),
     })

@@ -300,6 +300,13 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
+    /// Whether `key` is given and was not asked for yet.
+    pub fn has(&self, key: &str) -> bool {
+        self.attributes
+            .iter()
+            .any(|attribute| attribute.key.value == key)
+    }
+
     /// An error unless `key` is given, as an attribute; for the methods that do not require it themselves.
     pub fn require(&mut self, key: &str) {
         let given = |attribute: &Attribute| attribute.key.value == key;
@@ -434,6 +441,11 @@ impl<'a> Reader<'a> {
             };
             self.error(self.header.clone(), message, Some(help));
         }
+    }
+
+    /// Leaves the rest unread, where an error was reported that the rest would only repeat.
+    pub fn abandon(mut self) {
+        self.finished = self.document.has_errors();
     }
 
     /// Reports a key nobody asked for, and returns the one that was probably meant.

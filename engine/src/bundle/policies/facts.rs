@@ -1,6 +1,8 @@
 //! What the search and the explanation need to know of a policy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, UnaryOp, Var};
 use cedar_policy::{Effect, Policy, PolicySet};
@@ -16,6 +18,8 @@ use crate::window::{Moment, WINDOW_MAX_S};
 pub(super) fn gather(
     policy: &Policy,
     place: PolicyRef,
+    source: &str,
+    span: Range<usize>,
     conjuncts: &[Conjunct],
 ) -> Result<PolicyFacts, Problem> {
     let mut facts = PolicyFacts {
@@ -28,9 +32,16 @@ pub(super) fn gather(
         reads_ticket: false,
         principal_hint: None,
         place,
+        span,
+    };
+    // Counted from the policy's own first line: counting from the file's would cost a look at all of it for each condition.
+    let (first_line, starts_at) = (facts.place.line, facts.span.start);
+    let line_of = |conjunct: &Conjunct| {
+        let before = source.get(starts_at..conjunct.span.start);
+        first_line + before.unwrap_or_default().matches('\n').count()
     };
     for conjunct in conjuncts {
-        let condition = condition(conjunct).ok_or_else(|| {
+        let condition = condition(conjunct, line_of(conjunct)).ok_or_else(|| {
             Problem::new(
                 &facts.place.file,
                 conjunct.span.clone(),
@@ -84,7 +95,7 @@ impl PolicyFacts {
 }
 
 /// The condition as a policy of its own, proved to be the same expression.
-fn condition(conjunct: &Conjunct) -> Option<ConditionFacts> {
+fn condition(conjunct: &Conjunct, line: usize) -> Option<ConditionFacts> {
     let expected = if conjunct.negated {
         Expr::UnaryOp {
             op: UnaryOp::Not,
@@ -107,7 +118,27 @@ fn condition(conjunct: &Conjunct) -> Option<ConditionFacts> {
         text,
         alone,
         paths: paths(&conjunct.expr),
+        line,
+        span: conjunct.alone.then(|| conjunct.span.clone()),
+        expr: Arc::clone(&conjunct.expr),
+        negated: conjunct.negated,
+        limits_s: limits(&conjunct.expr),
     })
+}
+
+/// The literals that `window.duration` is compared with, where a window can last that long.
+fn limits(expr: &Expr) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    each(expr, &mut |expr| {
+        if let Some(comparison) = comparison(expr)
+            && comparison.evidence == Evidence::Duration
+            && let Ok(seconds) = u32::try_from(comparison.literal.div_euclid(1_000))
+            && (1..=WINDOW_MAX_S).contains(&seconds)
+        {
+            found.insert(seconds);
+        }
+    });
+    found
 }
 
 fn alone(text: &str, expected: &Expr) -> Option<PolicySet> {

@@ -131,7 +131,13 @@ fn check(
                 error.to_string(),
             ));
         }
-        match facts::gather(&written.policy, place(written), &written.conjuncts) {
+        match facts::gather(
+            &written.policy,
+            place(written),
+            written.source,
+            span(written.statement),
+            &written.conjuncts,
+        ) {
             Ok(gathered) => {
                 facts.insert(written.policy.id().clone(), gathered);
             }
@@ -162,6 +168,7 @@ fn check(
         types,
         facts,
         kinds: vocabulary.kinds,
+        schema: vocabulary.schema,
     })
 }
 

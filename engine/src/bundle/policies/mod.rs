@@ -5,8 +5,10 @@ mod compare;
 mod depth_tests;
 mod entities;
 mod facts;
+mod landmarks;
 mod lint;
 mod load;
+mod mutants;
 mod names;
 mod nesting;
 mod problem;
@@ -19,15 +21,20 @@ mod tests;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
 
-use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet};
+use cedar_policy::pst::Expr;
+use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, Schema};
 
 use crate::approval::Kind;
 use crate::decide::PolicyRef;
 use crate::window::Moment;
 
 pub(crate) use entities::Types;
+pub(crate) use landmarks::Landmarks;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
+pub(crate) use mutants::Mutant;
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
 
 /// The name of the schema's file within the bundle.
@@ -48,6 +55,8 @@ pub(crate) struct Policies {
     pub(crate) facts: BTreeMap<PolicyId, PolicyFacts>,
     /// The approval kinds the schema names.
     pub(crate) kinds: BTreeSet<Kind>,
+    /// What the policies were validated against.
+    pub(crate) schema: Schema,
 }
 
 /// What the bundle check learned of one policy.
@@ -55,6 +64,8 @@ pub(crate) struct Policies {
 pub(crate) struct PolicyFacts {
     /// Its id, file and line.
     pub(crate) place: PolicyRef,
+    /// Its place in the file, in bytes, annotations included.
+    pub(crate) span: Range<usize>,
     /// Whether it is a `forbid`.
     pub(crate) forbids: bool,
     /// Its `@advice` annotation.
@@ -87,6 +98,16 @@ pub(crate) struct ConditionFacts {
     pub(crate) alone: PolicySet,
     /// The attribute paths it reads, such as `["principal", "ref"]`.
     pub(crate) paths: Vec<Vec<String>>,
+    /// The line it starts on, from 1.
+    pub(crate) line: usize,
+    /// Its place in the file, in bytes; `None` where it shares its place with other conditions of its clause.
+    pub(crate) span: Option<Range<usize>>,
+    /// What Cedar parsed; without the negation of an `unless`.
+    pub(crate) expr: Arc<Expr>,
+    /// Whether it stands in an `unless`.
+    pub(crate) negated: bool,
+    /// The literals it compares `window.duration` with, in whole seconds, rounded down, where a window can last that long.
+    pub(crate) limits_s: BTreeSet<u32>,
 }
 
 /// A condition that must hold and that names the principal: `principal == target`, or `principal in target`.

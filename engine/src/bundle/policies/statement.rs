@@ -19,6 +19,8 @@ pub(super) struct Conjunct {
     pub(super) text: String,
     /// Its place in the file.
     pub(super) span: Range<usize>,
+    /// Whether nothing else stands at its place.
+    pub(super) alone: bool,
 }
 
 /// The conditions of a policy, each with its own place and text.
@@ -48,9 +50,11 @@ pub(super) fn conjuncts(
         let agree = parts.len() == exprs.len();
         for (at, expr) in exprs.into_iter().enumerate() {
             let part = parts.get(at).filter(|_| agree);
+            let span = super::tokens::span(part.map_or(body, |part| *part));
             found.push(Conjunct {
                 text: part.map_or_else(|| expr.to_string(), |part| one_line(source, part)),
-                span: super::tokens::span(part.map_or(body, |part| *part)),
+                alone: part.is_some(),
+                span,
                 expr,
                 negated,
             });

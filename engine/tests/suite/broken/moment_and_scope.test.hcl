@@ -1,0 +1,6 @@
+at = "tomorrow"
+
+test "one" {
+  scope = "db-reed"
+  cases = []
+}

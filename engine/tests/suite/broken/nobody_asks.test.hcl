@@ -1,0 +1,8 @@
+at = "2026-11-20T09:00:00Z"
+
+test "one" {
+  scope = "db-read"
+  cases = [
+    { duration = "1h", expect = "denied" },
+  ]
+}
