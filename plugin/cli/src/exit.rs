@@ -8,12 +8,23 @@ use writ_api::v1::request::State;
 /// Added to a signal's number, as shells do: the code of a command that a signal ended.
 pub(crate) const SIGNAL_BASE: u8 = 128;
 
+/// `writ policy` has codes of its own, which CI systems match on: it asks no broker, so what 2 and 3 mean elsewhere cannot
+/// happen there.
+const OF_POLICY_FINDINGS: u8 = 2;
+
+/// See [`OF_POLICY_FINDINGS`].
+const OF_POLICY_INVALID: u8 = 3;
+
 macro_rules! exits {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
         /// How a command ended. The numbers are stable: scripts match on them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Exit {
             $($(#[$doc])* $name,)*
+            /// `writ policy`: something was found at or over `--fail-on`, or a lock is stale.
+            Findings,
+            /// `writ policy`: the bundle is not one that a broker would take.
+            InvalidBundle,
             /// The child of `writ exec` ended with this code, or with 128 and the number of its signal.
             Child(u8),
         }
@@ -24,7 +35,12 @@ macro_rules! exits {
 
             /// The number.
             pub(crate) fn code(self) -> u8 {
-                match self { $(Exit::$name => $code,)* Exit::Child(code) => code }
+                match self {
+                    $(Exit::$name => $code,)*
+                    Exit::Findings => OF_POLICY_FINDINGS,
+                    Exit::InvalidBundle => OF_POLICY_INVALID,
+                    Exit::Child(code) => code,
+                }
             }
         }
     };
@@ -67,6 +83,10 @@ pub(crate) fn help() -> String {
     for (exit, meaning) in Exit::ALL {
         text.push_str(&format!("  {:>3}  {meaning}\n", exit.code()));
     }
+    text.push_str(
+        "  `writ policy` ends with 0 (clean), 1 (it failed, or the command line is wrong), 2 (findings at or over\n  \
+         `--fail-on`, or a stale lock) or 3 (the bundle is invalid).\n",
+    );
     text.push_str("  `writ exec` ends with its command's code, or 128 and the number of the signal that ended it.");
     text
 }
@@ -125,6 +145,7 @@ mod tests {
         let codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]);
         assert_eq!(Exit::Child(143).code(), 143);
+        assert_eq!((Exit::Findings.code(), Exit::InvalidBundle.code()), (2, 3));
     }
 
     #[test]

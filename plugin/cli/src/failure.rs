@@ -65,6 +65,13 @@ impl Failure {
         }
     }
 
+    /// Ends the process with another code.
+    #[must_use]
+    pub(crate) fn exit(mut self, exit: Exit) -> Failure {
+        self.exit = exit;
+        self
+    }
+
     /// With what would work.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {

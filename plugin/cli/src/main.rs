@@ -17,7 +17,7 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use context::{Context, Options};
 use exit::Exit;
@@ -74,7 +74,10 @@ fn long_help() -> String {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
     let context = Context::new(cli.options);
     match run(&context, cli.verb).await {
         Ok(exit) => exit.into(),
@@ -85,6 +88,20 @@ async fn main() -> ExitCode {
             }
             failure.exit.into()
         }
+    }
+}
+
+/// A command line that is none, or that asks for help. For `writ policy`, 2 means findings, so it ends with 1 there.
+fn misread(error: &clap::Error) -> ExitCode {
+    // There is nobody to tell when that fails.
+    let _ = error.print();
+    let verbs = Cli::command();
+    let is_verb = |word: &String| verbs.find_subcommand(word).is_some();
+    let of_policy = std::env::args().skip(1).find(is_verb).as_deref() == Some("policy");
+    match error.exit_code() {
+        0 => Exit::Done.into(),
+        _ if of_policy => Exit::Error.into(),
+        _ => Exit::Usage.into(),
     }
 }
 

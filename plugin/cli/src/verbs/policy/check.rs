@@ -1,4 +1,4 @@
-//! `writ policy`: checks a bundle offline.
+//! `writ policy check`: is the bundle one that the broker would take?
 
 use std::path::PathBuf;
 
@@ -12,26 +12,16 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::screen::Paint;
 
-/// Work on a bundle of policies
+/// Check a bundle as the broker would: every error at once, each at its place
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
+    /// The bundle's folder
+    #[arg(default_value = "policies")]
+    folder: PathBuf,
 }
 
-#[derive(clap::Subcommand)]
-enum Verb {
-    /// Check a bundle as the broker would: every error at once, each at its place
-    Check {
-        /// The bundle's folder
-        #[arg(default_value = "policies")]
-        folder: PathBuf,
-    },
-}
-
-pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
-    let Verb::Check { folder } = args.verb;
-    let checked = writ_broker::bundle::read(&folder).and_then(|files| Bundle::load(&files));
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let checked = super::read(&args.folder)?.and_then(|files| Bundle::load(&files));
     let report = match &checked {
         Ok(bundle) => bundle.warnings(),
         Err(report) => report,
@@ -57,7 +47,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     }
     Ok(match checked {
         Ok(_) => Exit::Done,
-        Err(_) => Exit::Error,
+        Err(_) => Exit::InvalidBundle,
     })
 }
 

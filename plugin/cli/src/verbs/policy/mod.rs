@@ -1,0 +1,59 @@
+//! `writ policy`: works on a bundle offline, without a broker. One file a verb.
+
+mod check;
+
+use std::path::Path;
+
+use writ_engine::Bundle;
+use writ_engine::bundle::{BundleFiles, Report};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::screen::Paint;
+
+pub(crate) use check::findings;
+
+/// Work on a bundle of policies (exit code 0 clean, 1 failure, 2 findings, 3 invalid bundle)
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    Check(check::Args),
+}
+
+pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    match args.verb {
+        Verb::Check(args) => check::run(context, &args),
+    }
+}
+
+/// The texts of a bundle's folder. That there is no such folder is a failure; what is wrong in it, a report.
+fn read(folder: &Path) -> Result<Result<BundleFiles, Report>, Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::error(format!(
+            "`{}` is not a folder that can be read",
+            folder.display()
+        ))
+        .hint("name the bundle's folder; it is `policies` where none is named"));
+    }
+    Ok(writ_broker::bundle::read(folder))
+}
+
+/// A folder's texts and the bundle they make.
+#[expect(dead_code, reason = "the verbs that come next load with it")]
+fn load(context: &Context, folder: &Path) -> Result<(BundleFiles, Bundle), Failure> {
+    let files = read(folder)?.map_err(|report| invalid(context, &report))?;
+    let bundle = Bundle::load(&files).map_err(|report| invalid(context, &report))?;
+    Ok((files, bundle))
+}
+
+/// A bundle that nothing can be said of.
+fn invalid(context: &Context, report: &Report) -> Failure {
+    let text = report.render(context.err == Paint::Coloured);
+    Failure::drawn("invalid_bundle", text).exit(Exit::InvalidBundle)
+}
