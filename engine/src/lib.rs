@@ -9,6 +9,7 @@
 //!
 //! The rooms are the product's nouns; [`decide()`] is the one verb.
 
+pub mod access;
 pub mod approval;
 pub mod bundle;
 pub mod case;

@@ -16,6 +16,7 @@ mod index;
 mod nearest;
 mod people;
 mod search;
+mod survey;
 mod view;
 mod ways;
 
@@ -37,7 +38,8 @@ pub use answer::{
     PEOPLE_MAX, PolicyRef, Unmet, Way, Why,
 };
 pub use grant::Grant;
-pub(crate) use index::Index;
+pub(crate) use index::{Index, Line};
+pub(crate) use survey::{Aim, Setting, Step, Surveyor, facts_about, may_name};
 pub use ways::COUNTS_TRIED_MAX;
 
 use ask::{Ask, Asker, Wish};

@@ -69,7 +69,7 @@ fn needed(search: &Search<'_>, wish: Wish<'_>) -> Vec<Way> {
 
 /// The durations up to `most_s` at which the answer can change: those the policies compare with, what is left until the
 /// moments they compare with, and the most.
-fn critical_durations(search: &Search<'_>, most_s: u32) -> BTreeSet<u32> {
+pub(super) fn critical_durations(search: &Search<'_>, most_s: u32) -> BTreeSet<u32> {
     let mut durations = BTreeSet::from([most_s]);
     for (_, facts) in search.ask.facts(&search.slice) {
         durations.extend(&facts.durations_s);

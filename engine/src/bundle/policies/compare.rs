@@ -129,7 +129,7 @@ fn mirror(op: BinaryOp) -> Option<BinaryOp> {
 }
 
 /// The number, or the milliseconds of the `duration("…")` or `datetime("…")`, that a literal stands for.
-fn literal_of(expr: &Expr) -> Option<i64> {
+pub(super) fn literal_of(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(Literal::Long(number)) => Some(*number),
         Expr::UnaryOp {

@@ -9,6 +9,7 @@ mod lint;
 mod load;
 mod names;
 mod nesting;
+mod points;
 mod problem;
 mod schema;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::window::Moment;
 pub(crate) use entities::Types;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
+pub(crate) use points::{Points, Text};
 
 /// The name of the schema's file within the bundle.
 pub const SCHEMA_FILE: &str = "schema.cedarschema";
