@@ -14,6 +14,7 @@ pub mod approval;
 pub mod bundle;
 pub mod case;
 pub mod decide;
+pub mod diff;
 pub mod digest;
 pub mod event;
 pub mod principal;

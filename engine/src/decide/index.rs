@@ -17,6 +17,7 @@ use cedar_policy::{
 use crate::approval::Kind;
 use crate::bundle::directory::Directory;
 use crate::bundle::policies::Policies;
+use crate::diff::Known;
 use crate::principal::UserId;
 
 /// The policies of a bundle by action and head, and the people of each group. Made once, when the bundle is loaded.
@@ -79,6 +80,11 @@ impl Line {
     pub(crate) fn of(entities: &Entities, uid: &EntityUid) -> Line {
         let above = entities.ancestors(uid).into_iter().flatten();
         Line(std::iter::once(uid).chain(above).cloned().collect())
+    }
+
+    /// Whether it is, or is in, this entity.
+    pub(crate) fn contains(&self, uid: &EntityUid) -> bool {
+        self.0.contains(uid)
     }
 
     fn own(&self, uid: &EntityUid) -> bool {
@@ -263,6 +269,34 @@ impl Head {
             ResourceConstraint::In(uid) => resource.0.contains(uid),
             ResourceConstraint::Is(named) => resource.is(named),
             ResourceConstraint::IsIn(named, uid) => resource.is(named) && resource.0.contains(uid),
+        }
+    }
+
+    /// Whether its `principal` part matches any of these.
+    pub(super) fn lets_anyone(&self, known: &Known) -> bool {
+        let within = |uid: &EntityUid| known.within.get(uid);
+        match &self.principal {
+            PrincipalConstraint::Any => !known.own.is_empty(),
+            PrincipalConstraint::Eq(uid) => known.own.contains(uid),
+            PrincipalConstraint::In(uid) => within(uid).is_some(),
+            PrincipalConstraint::Is(named) => known.types.contains(named),
+            PrincipalConstraint::IsIn(named, uid) => {
+                within(uid).is_some_and(|types| types.contains(named))
+            }
+        }
+    }
+
+    /// Whether its `resource` part matches any of these.
+    pub(super) fn lets_anything(&self, known: &Known) -> bool {
+        let within = |uid: &EntityUid| known.within.get(uid);
+        match &self.resource {
+            ResourceConstraint::Any => !known.own.is_empty(),
+            ResourceConstraint::Eq(uid) => known.own.contains(uid),
+            ResourceConstraint::In(uid) => within(uid).is_some(),
+            ResourceConstraint::Is(named) => known.types.contains(named),
+            ResourceConstraint::IsIn(named, uid) => {
+                within(uid).is_some_and(|types| types.contains(named))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use cedar_policy::PolicyId;
 use crate::approval::Kind;
 use crate::bundle::Bundle;
 use crate::bundle::policies::PolicyFacts;
+use crate::diff::Known;
 use crate::principal::{Principal, PrincipalId, UserId};
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment, WINDOW_MAX_S, Window};
@@ -332,6 +333,11 @@ impl Aim {
     /// Whether it forbids.
     pub(crate) fn forbids(&self) -> bool {
         self.head.forbids
+    }
+
+    /// Whether the head lets any of these principals and any of these scopes through.
+    pub(crate) fn lets_through(&self, principals: &Known, scopes: &Known) -> bool {
+        self.head.lets_anyone(principals) && self.head.lets_anything(scopes)
     }
 
     /// Whether the head lets this principal through.
