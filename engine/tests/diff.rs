@@ -18,6 +18,7 @@ mod fixture;
 mod random;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use writ_engine::Bundle;
 use writ_engine::diff::{Change, Diff, Side, diff};
@@ -39,13 +40,23 @@ fn compared(fixture: &Fixture) -> Diff {
     diff(old, new).unwrap_or_else(|error| panic!("{}: {error}", fixture.name))
 }
 
+/// Each pull request with its report; comparing them all takes seconds, so that is done once.
+static COMPARED: LazyLock<Vec<(Fixture, Diff)>> = LazyLock::new(|| {
+    let all = fixtures().into_iter();
+    all.map(|fixture| {
+        let report = compared(&fixture);
+        (fixture, report)
+    })
+    .collect()
+});
+
 #[test]
 fn every_pull_request_is_told_as_it_was_reviewed() {
     let mut differ = Vec::new();
-    for fixture in fixtures() {
-        let report = serde_json::to_string_pretty(&compared(&fixture)).unwrap() + "\n";
+    for (fixture, report) in COMPARED.iter() {
+        let report = serde_json::to_string_pretty(report).unwrap() + "\n";
         if !fixture.golden("report.json", &report) {
-            differ.push(fixture.name);
+            differ.push(&fixture.name);
         }
     }
     assert!(
@@ -56,11 +67,10 @@ fn every_pull_request_is_told_as_it_was_reviewed() {
 
 #[test]
 fn every_kind_of_change_has_a_pull_request() {
-    let all = fixtures();
-    assert!(all.len() >= 40, "only {}", all.len());
-    let told: BTreeSet<Change> = all
+    assert!(COMPARED.len() >= 40, "only {}", COMPARED.len());
+    let told: BTreeSet<Change> = COMPARED
         .iter()
-        .flat_map(|fixture| compared(fixture).findings)
+        .flat_map(|(_, report)| &report.findings)
         .map(|finding| finding.change)
         .collect();
     let untold: Vec<&str> = Change::ALL

@@ -33,8 +33,12 @@ pub struct Circumstance {
     pub claims: BTreeMap<String, String>,
     /// When the window would open.
     pub opens_at: Moment,
-    /// The times it stands for, in words; empty for any time.
-    pub when: String,
+    /// Between which moments that policies name it opens, in words; empty for any time.
+    pub era: String,
+    /// The days and hours it stands for, in words; empty for any.
+    pub hours: String,
+    /// Whether it stands for a second or two only, right beside such a moment.
+    pub edge: bool,
     /// The ticket.
     pub ticket: Option<String>,
     /// Why.
@@ -61,7 +65,9 @@ pub(crate) fn circumstances(
     let mut all = vec![Circumstance {
         claims: BTreeMap::new(),
         opens_at: SOME_DAY.parse().ok()?,
-        when: String::new(),
+        era: String::new(),
+        hours: String::new(),
+        edge: false,
         ticket: None,
         reason: REASON_ANY.to_owned(),
     }];
@@ -78,9 +84,11 @@ pub(crate) fn circumstances(
         .collect();
     let openings = openings(points, &zones, edges);
     if !openings.is_empty() {
-        all = product(&all, &openings, |circumstance, (at, when)| {
-            circumstance.opens_at = *at;
-            circumstance.when.clone_from(when);
+        all = product(&all, &openings, |circumstance, opening| {
+            circumstance.opens_at = opening.at;
+            circumstance.era.clone_from(&opening.era);
+            circumstance.hours.clone_from(&opening.hours);
+            circumstance.edge = opening.edge;
         })?;
     }
     if let Some(values) = points.texts.get(&Text::Ticket) {
@@ -196,20 +204,29 @@ fn identities(bundles: &[&Bundle], principal: &PrincipalId) -> BTreeSet<String> 
         .collect()
 }
 
-/// The moments at which a window may open and the answer be another, each with the times it stands for. None where no
-/// policy looks at the time.
-fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<(Moment, String)> {
+/// A moment at which a window may open, and the times it stands for.
+struct Opening {
+    at: Moment,
+    era: String,
+    hours: String,
+    edge: bool,
+}
+
+/// The moments at which a window may open and the answer be another. None where no policy looks at the time.
+fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<Opening> {
     let mut found = Vec::new();
     let bounds: BTreeSet<Moment> = points.opens_at.union(&points.closes_at).copied().collect();
     let calendar = points.weekday || points.time_of_day;
     if bounds.is_empty() && !calendar {
         return found;
     }
-    let mut starts: Vec<Option<Moment>> = vec![None];
-    starts.extend(bounds.iter().copied().map(Some));
-    let mut ends: Vec<Option<Moment>> = bounds.iter().copied().map(Some).collect();
-    ends.push(None);
-    for (start, end) in starts.into_iter().zip(ends) {
+    let zones: BTreeMap<String, &TimeZone> = zones
+        .iter()
+        .map(|zone| (zone.iana_name().unwrap_or("UTC").to_owned(), zone))
+        .collect();
+    let starts = std::iter::once(None).chain(bounds.iter().copied().map(Some));
+    let ends = bounds.iter().copied().map(Some).chain([None]);
+    for (start, end) in starts.zip(ends) {
         let era = match (start, end) {
             (None, None) => String::new(),
             (None, Some(end)) => format!("before {end}"),
@@ -219,26 +236,29 @@ fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<(Moment, S
         let within =
             |at: Moment| start.is_none_or(|start| start <= at) && end.is_none_or(|end| at < end);
         let mut any = false;
-        if calendar {
-            let zones: BTreeMap<String, &TimeZone> = zones
-                .iter()
-                .map(|zone| (zone.iana_name().unwrap_or("UTC").to_owned(), zone))
-                .collect();
-            for zone in zones.values() {
-                for (at, day) in days(points, zone, start, end) {
-                    if within(at) {
-                        any = true;
-                        let words: Vec<&str> = [era.as_str(), day.as_str()]
-                            .into_iter()
-                            .filter(|words| !words.is_empty())
-                            .collect();
-                        found.push((at, words.join(", ")));
+        for (name, zone) in zones.iter().filter(|_| calendar) {
+            for (at, mut hours) in days(points, zone, start, end) {
+                if within(at) {
+                    any = true;
+                    if zones.len() > 1 {
+                        hours.push_str(&format!(" in {name}"));
                     }
+                    found.push(Opening {
+                        at,
+                        era: era.clone(),
+                        hours,
+                        edge: false,
+                    });
                 }
             }
         }
         if !any {
-            found.extend(middle(start, end).map(|at| (at, era)));
+            found.extend(middle(start, end).map(|at| Opening {
+                at,
+                era,
+                hours: String::new(),
+                edge: false,
+            }));
         }
     }
     if edges == Edges::With {
@@ -253,15 +273,19 @@ fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<(Moment, S
         }
     }
     let mut seen = BTreeSet::new();
-    found.retain(|(at, _)| seen.insert(*at));
+    found.retain(|opening| seen.insert(opening.at));
     found
 }
 
-fn edge(bound: Moment, seconds: i64) -> Option<(Moment, String)> {
-    let at = Moment::from_ms(bound.as_ms() + seconds * 1_000)?;
+fn edge(bound: Moment, seconds: i64) -> Option<Opening> {
     // Windows open on whole seconds.
-    let at = at.floor_s();
-    Some((at, format!("opening at {at}")))
+    let at = Moment::from_ms(bound.as_ms() + seconds * 1_000)?.floor_s();
+    Some(Opening {
+        at,
+        era: String::new(),
+        hours: format!("opening at {at}"),
+        edge: true,
+    })
 }
 
 /// A moment well inside an era: a week from its only end, or in its middle.
@@ -275,6 +299,9 @@ fn middle(start: Option<Moment>, end: Option<Moment>) -> Option<Moment> {
     };
     Moment::from_ms(ms).map(Moment::floor_s)
 }
+
+/// The last second of a day, as a time of day in seconds.
+const DAY_LAST_S: u32 = 24 * 3_600 - 1;
 
 /// The days of one week of an era, at each time of day that matters, in words.
 fn days(
@@ -291,16 +318,6 @@ fn days(
     let Ok(from) = Timestamp::from_millisecond(from) else {
         return Vec::new();
     };
-    let mut times: BTreeSet<u32> = BTreeSet::new();
-    if points.time_of_day {
-        times.insert(0);
-        for time in &points.times_s {
-            times.extend([time.saturating_sub(1), *time, time + 1]);
-        }
-        times.retain(|time| *time < 24 * 3_600);
-    } else {
-        times.insert(12 * 3_600);
-    }
     let first = from.to_zoned(zone.clone()).date();
     let count = if points.weekday { 8 } else { 2 };
     let mut found = Vec::new();
@@ -308,8 +325,8 @@ fn days(
         let Ok(date) = first.checked_add(Span::new().days(day)) else {
             continue;
         };
-        for time in &times {
-            let clock = date.at(0, 0, 0, 0).checked_add(i64::from(*time).seconds());
+        for (from_s, last_s) in hours(points) {
+            let clock = date.at(0, 0, 0, 0).checked_add(i64::from(from_s).seconds());
             let at = clock
                 .ok()
                 .and_then(|clock| clock.to_zoned(zone.clone()).ok())
@@ -322,17 +339,40 @@ fn days(
                 words.push(format!("on {}s", weekday(date.weekday())));
             }
             if points.time_of_day {
-                words.push(format!(
-                    "at {:02}:{:02}:{:02}",
-                    time / 3_600,
-                    time / 60 % 60,
-                    time % 60
-                ));
+                words.push(match from_s == last_s {
+                    true => format!("at {}", clock_face(from_s)),
+                    false => format!("between {} and {}", clock_face(from_s), clock_face(last_s)),
+                });
             }
             found.push((at, words.join(" ")));
         }
     }
     found
+}
+
+/// The times of day that policies tell apart, each from its first to its last second.
+fn hours(points: &Points) -> Vec<(u32, u32)> {
+    if !points.time_of_day {
+        return vec![(12 * 3_600, 12 * 3_600)];
+    }
+    let mut parts = Vec::new();
+    let mut next = 0;
+    for time in points.times_s.iter().filter(|time| **time <= DAY_LAST_S) {
+        if *time > next {
+            parts.push((next, time - 1));
+        }
+        parts.push((*time, *time));
+        next = time + 1;
+    }
+    if next <= DAY_LAST_S {
+        parts.push((next, DAY_LAST_S));
+    }
+    parts
+}
+
+fn clock_face(seconds: u32) -> String {
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{hour:02}:{minute:02}:{second:02}")
 }
 
 fn weekday(day: jiff::civil::Weekday) -> &'static str {
@@ -350,8 +390,26 @@ fn weekday(day: jiff::civil::Weekday) -> &'static str {
 
 /// A group of circumstances in words, in as many parts as it takes to say exactly this group and no other. The words are
 /// empty for all there are.
+///
+/// The seconds right beside a moment that policies name are told only where there is nothing else to tell.
 pub(crate) fn told(
     group: &BTreeSet<usize>,
+    all: &[Circumstance],
+) -> Vec<(BTreeSet<usize>, String)> {
+    let is_edge = |number: &usize| all.get(*number).is_some_and(|it| it.edge);
+    let (edges, plain): (BTreeSet<usize>, BTreeSet<usize>) =
+        group.iter().copied().partition(is_edge);
+    let group = if plain.is_empty() { edges } else { plain };
+    let edges = group.first().is_some_and(is_edge);
+    let universe: Vec<usize> = (0..all.len())
+        .filter(|number| is_edge(number) == edges)
+        .collect();
+    parts(&group, &universe, all)
+}
+
+fn parts(
+    group: &BTreeSet<usize>,
+    universe: &[usize],
     all: &[Circumstance],
 ) -> Vec<(BTreeSet<usize>, String)> {
     let names = names(all);
@@ -366,10 +424,12 @@ pub(crate) fn told(
         .collect();
     let everything: Vec<BTreeSet<String>> = names
         .iter()
-        .map(|name| values(&mut (0..all.len()), name))
+        .map(|name| values(&mut universe.iter().copied(), name))
         .collect();
     // The words below name some values of each kind, and so all their combinations: is the group just these?
-    let combinations = (0..all.len())
+    let combinations = universe
+        .iter()
+        .copied()
         .filter(|number| {
             names
                 .iter()
@@ -400,12 +460,13 @@ pub(crate) fn told(
                 .copied()
                 .filter(|number| of(*number, name).as_ref() == Some(value))
                 .collect();
-            told(&part, all)
+            parts(&part, universe, all)
         })
         .collect()
 }
 
-const WHEN: &str = "when";
+const ERA: &str = "era";
+const HOURS: &str = "hours";
 const TICKET: &str = "ticket";
 const REASON: &str = "reason";
 
@@ -414,14 +475,14 @@ const ABSENT: &str = "\u{0}";
 
 fn names(all: &[Circumstance]) -> Vec<String> {
     let claims: BTreeSet<&String> = all.iter().flat_map(|it| it.claims.keys()).collect();
-    let others = [WHEN, TICKET, REASON].map(str::to_owned);
+    let others = [ERA, HOURS, TICKET, REASON].map(str::to_owned);
     claims.into_iter().cloned().chain(others).collect()
 }
 
 fn value(circumstance: &Circumstance, name: &str) -> String {
     match name {
-        // Times that are told alike may still be different moments, in two time zones.
-        WHEN => circumstance.when.clone(),
+        ERA => circumstance.era.clone(),
+        HOURS => circumstance.hours.clone(),
         TICKET => circumstance.ticket.clone().unwrap_or(ABSENT.to_owned()),
         REASON => circumstance.reason.clone(),
         claim => circumstance
@@ -449,14 +510,26 @@ fn in_words(name: &str, own: &BTreeSet<String>, everything: &BTreeSet<String>) -
         words.join(" or ")
     };
     let quoted = |values: &mut dyn Iterator<Item = &String>| {
-        let words = values.map(|value| match value.as_str() {
+        let values: BTreeSet<&String> = values.collect();
+        // A text that was made up by joining two is told by the first.
+        let joined = |value: &String| {
+            let longer = |other: &&&String| value.starts_with(other.as_str()) && value != **other;
+            value.contains('1') && values.iter().any(|other| longer(&other))
+        };
+        let plain = values.iter().filter(|value| !joined(value));
+        let words = plain.map(|value| match value.as_str() {
             ABSENT => "absent".to_owned(),
             value => format!("`{value}`"),
         });
         list(words.collect())
     };
     Some(match name {
-        WHEN => list(own.iter().cloned().collect()),
+        ERA | HOURS => list(
+            own.iter()
+                .filter(|words| !words.is_empty())
+                .cloned()
+                .collect(),
+        ),
         TICKET if own.contains(ABSENT) && own.len() == 1 => "without a ticket".to_owned(),
         TICKET if without.iter().all(|value| *value == ABSENT) => "with a ticket".to_owned(),
         TICKET => format!("with a ticket such as {}", quoted(&mut own.iter())),

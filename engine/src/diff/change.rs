@@ -79,6 +79,7 @@ changes! {
     AccessWidened = "access-widened", High, "Someone who could not have a scope at all can have it";
     ApproversReduced = "approvers-reduced", High, "Fewer people have to consent than before";
     ApprovalReplaced = "approval-replaced", High, "Others have to consent than before";
+    AlternativeAdded = "approval-alternative-added", High, "Others can consent instead of those who had to";
     TicketRemoved = "ticket-removed", High, "What needed a ticket is given without one";
     WorkloadConditionsWidened = "workload-conditions-widened", High, "A workload can have a scope with tokens it could not have it with before";
     TimesWidened = "times-widened", High, "A scope can be had at times at which it could not";
@@ -93,6 +94,7 @@ changes! {
     AccessNarrowed = "access-narrowed", Low, "Someone can no longer have a scope at all";
     ApprovalAdded = "approval-added", Low, "What was given at once needs someone's consent";
     ApproversAdded = "approvers-added", Low, "More people have to consent than before";
+    AlternativeRemoved = "approval-alternative-removed", Low, "Others can no longer consent instead";
     TicketAdded = "ticket-added", Low, "What was given without a ticket needs one";
     WorkloadConditionsNarrowed = "workload-conditions-narrowed", Low, "A workload can no longer have a scope with tokens it could have it with before";
     TimesNarrowed = "times-narrowed", Low, "A scope can no longer be had at times at which it could";

@@ -74,6 +74,17 @@ pub(super) fn compare(old: &[Vec<Step>], new: &[Vec<Step>], all: &[Circumstance]
             }
         }
     }
+    let is_edge = |number: &usize| all.get(*number).is_some_and(|it| it.edge);
+    // What is told of the time before and after need not be told again of the second between.
+    let told_plainly: Vec<(Change, BTreeMap<Kind, u32>)> = found
+        .iter()
+        .filter(|delta| !delta.within.iter().all(is_edge))
+        .map(|delta| (delta.change, delta.probe.needs.clone()))
+        .collect();
+    found.retain(|delta| {
+        let key = (delta.change, delta.probe.needs.clone());
+        !delta.within.iter().all(is_edge) || !told_plainly.contains(&key)
+    });
     found
         .into_iter()
         .flat_map(|delta| {
@@ -110,7 +121,7 @@ impl At<'_> {
         let mut found = Vec::new();
         for step in tops(after) {
             if !allows(before, &step.needs, step.longest) {
-                let (change, was) = self.widened(step, before);
+                let (change, was) = self.widened(step, before, after);
                 found.push(self.delta(change, Way::Widened, was, vec![step.clone()], step));
             }
         }
@@ -119,7 +130,7 @@ impl At<'_> {
             .any(|delta| delta.change == Change::ApprovalReplaced);
         for step in tops(before) {
             if !allows(after, &step.needs, step.longest) {
-                let (change, is) = self.narrowed(step, after);
+                let (change, is) = self.narrowed(step, before, after);
                 // Other people instead: told once, as what widened.
                 if change == Change::ApprovalReplaced && replaced {
                     continue;
@@ -156,77 +167,115 @@ impl At<'_> {
     }
 
     /// What it means that `step` is given and was not, and what was given instead.
-    fn widened(&self, step: &Step, before: &[Step]) -> (Change, Vec<Step>) {
+    fn widened(&self, step: &Step, before: &[Step], after: &[Step]) -> (Change, Vec<Step>) {
         match self.against(step, before, self.old) {
             Against::Nothing => (Change::AccessWidened, Vec::new()),
-            Against::OtherClaims => (Change::WorkloadConditionsWidened, Vec::new()),
-            Against::OtherTicket => (Change::TicketRemoved, Vec::new()),
-            Against::OtherReason => (Change::ReasonWidened, Vec::new()),
-            Against::OtherTimes => (Change::TimesWidened, Vec::new()),
+            Against::Elsewhere(difference, was) => {
+                let change = match difference {
+                    Difference::Claims => Change::WorkloadConditionsWidened,
+                    Difference::Ticket => Change::TicketRemoved,
+                    Difference::Reason => Change::ReasonWidened,
+                    Difference::Times => Change::TimesWidened,
+                };
+                (change, was)
+            }
             Against::Shorter(was) => (Change::DurationRaised, vec![was]),
             Against::More(was) if step.needs.is_empty() => (Change::ApprovalRemoved, was),
             Against::More(was) => (Change::ApproversReduced, was),
-            Against::Others(was) => (Change::ApprovalReplaced, was),
+            Against::Others(was) => {
+                let kept = tops(before).all(|was| allows(after, &was.needs, was.longest));
+                match kept {
+                    true => (Change::AlternativeAdded, was),
+                    false => (Change::ApprovalReplaced, was),
+                }
+            }
         }
     }
 
     /// What it means that `step` was given and is not, and what is given instead.
-    fn narrowed(&self, step: &Step, after: &[Step]) -> (Change, Vec<Step>) {
+    fn narrowed(&self, step: &Step, before: &[Step], after: &[Step]) -> (Change, Vec<Step>) {
         match self.against(step, after, self.new) {
             Against::Nothing => (Change::AccessNarrowed, Vec::new()),
-            Against::OtherClaims => (Change::WorkloadConditionsNarrowed, Vec::new()),
-            Against::OtherTicket => (Change::TicketAdded, Vec::new()),
-            Against::OtherReason => (Change::ReasonNarrowed, Vec::new()),
-            Against::OtherTimes => (Change::TimesNarrowed, Vec::new()),
+            Against::Elsewhere(difference, is) => {
+                let change = match difference {
+                    Difference::Claims => Change::WorkloadConditionsNarrowed,
+                    Difference::Ticket => Change::TicketAdded,
+                    Difference::Reason => Change::ReasonNarrowed,
+                    Difference::Times => Change::TimesNarrowed,
+                };
+                (change, is)
+            }
             Against::Shorter(is) => (Change::DurationLowered, vec![is]),
             Against::More(is) if step.needs.is_empty() => (Change::ApprovalAdded, is),
             Against::More(is) => (Change::ApproversAdded, is),
-            Against::Others(is) => (Change::ApprovalReplaced, is),
+            Against::Others(is) => {
+                let there = tops(after).all(|is| allows(before, &is.needs, is.longest));
+                match there {
+                    true => (Change::AlternativeRemoved, is),
+                    false => (Change::ApprovalReplaced, is),
+                }
+            }
         }
     }
 
     /// How `step` compares with what the other bundle gives, in these circumstances and elsewhere.
     fn against(&self, step: &Step, here: &[Step], elsewhere: &[Vec<Step>]) -> Against {
-        let within: Option<&Step> = here
-            .iter()
-            .filter(|other| covers(&step.needs, &other.needs))
-            .max_by_key(|other| other.longest);
-        if let Some(shorter) = within {
+        let nearest = here.iter().filter(|other| other.needs == step.needs);
+        let nearest = nearest.max_by_key(|other| other.longest).or(here.first());
+        if let Some(difference) = self.given_elsewhere(step, elsewhere) {
+            return Against::Elsewhere(difference, nearest.cloned().into_iter().collect());
+        }
+        let same = here.iter().filter(|other| other.needs == step.needs);
+        if let Some(shorter) = same.max_by_key(|other| other.longest) {
             return Against::Shorter(shorter.clone());
         }
-        if !here.is_empty() {
-            let tops: Vec<Step> = tops(here).cloned().collect();
-            let more = tops.iter().any(|other| covers(&other.needs, &step.needs));
-            return match more {
-                true => Against::More(tops),
-                false => Against::Others(tops),
-            };
+        let mut long_enough = here.iter().filter(|other| other.longest >= step.longest);
+        if let Some(more) = long_enough
+            .clone()
+            .find(|other| covers(&other.needs, &step.needs))
+        {
+            return Against::More(vec![more.clone()]);
         }
-        let Some(own) = self.all.get(self.number) else {
-            return Against::Nothing;
-        };
-        // Of the circumstances in which there is something, the ones that differ in one thing only say what it was about.
+        if let Some(other) = long_enough.next() {
+            return Against::Others(vec![other.clone()]);
+        }
+        let within = here
+            .iter()
+            .filter(|other| covers(&step.needs, &other.needs));
+        if let Some(shorter) = within.max_by_key(|other| other.longest) {
+            return Against::Shorter(shorter.clone());
+        }
+        match here.first() {
+            Some(other) if covers(&other.needs, &step.needs) => Against::More(vec![other.clone()]),
+            Some(other) => Against::Others(vec![other.clone()]),
+            None => Against::Nothing,
+        }
+    }
+
+    /// Whether the other bundle gives the very same in other circumstances, and in what they differ. Those that differ in
+    /// one thing only say best what it is about.
+    fn given_elsewhere(&self, step: &Step, elsewhere: &[Vec<Step>]) -> Option<Difference> {
+        let own = self.all.get(self.number)?;
         let differs = |same: fn(&Circumstance, &Circumstance) -> bool| {
             elsewhere
                 .iter()
                 .zip(self.all)
-                .any(|(steps, other)| !steps.is_empty() && same(own, other))
+                .any(|(steps, other)| same(own, other) && allows(steps, &step.needs, step.longest))
         };
         if differs(|own, other| {
-            let (mut own, mut other) = (own.clone(), other.clone());
-            own.ticket = None;
-            other.ticket = None;
-            own == other
+            own.opens_at == other.opens_at
+                && own.claims == other.claims
+                && own.reason == other.reason
         }) {
-            Against::OtherTicket
+            Some(Difference::Ticket)
         } else if differs(|own, other| own.claims == other.claims && own.reason == other.reason) {
-            Against::OtherTimes
+            Some(Difference::Times)
         } else if differs(|own, other| own.claims == other.claims) {
-            Against::OtherReason
+            Some(Difference::Reason)
         } else if differs(|_, _| true) {
-            Against::OtherClaims
+            Some(Difference::Claims)
         } else {
-            Against::Nothing
+            None
         }
     }
 
@@ -246,16 +295,17 @@ impl At<'_> {
                 };
                 let was = at(before, needs, *duration);
                 let mut note = |change, way, people: BTreeSet<UserId>| {
-                    let before = was.into_iter().cloned().collect();
-                    let mut delta = self.delta(change, way, before, vec![is.clone()], is);
+                    let told = was.or(before.first()).into_iter().cloned().collect();
+                    let mut delta = self.delta(change, way, told, vec![is.clone()], is);
                     delta.probe.duration = *duration;
                     delta.people = people;
                     found.push(delta);
                 };
-                let feasible_otherwise = after
-                    .iter()
-                    .any(|step| step.feasible && step.longest >= *duration);
-                if !is.feasible && !feasible_otherwise && was.is_none_or(|was| was.feasible) {
+                let feasible = |steps: &[Step]| {
+                    let mut steps = steps.iter();
+                    steps.any(|step| step.feasible && step.longest >= *duration)
+                };
+                if !is.feasible && !feasible(after) && (before.is_empty() || feasible(before)) {
                     note(Change::ScopeWithoutApprover, Way::Narrowed, BTreeSet::new());
                 }
                 let Some(was) = was else {
@@ -290,16 +340,22 @@ impl At<'_> {
 enum Against {
     /// Nothing is given there in any circumstances.
     Nothing,
-    OtherClaims,
-    OtherTicket,
-    OtherReason,
-    OtherTimes,
+    /// The same is given there, in other circumstances; here it is this.
+    Elsewhere(Difference, Vec<Step>),
     /// The same approvals or fewer give a shorter window.
     Shorter(Step),
     /// More approvals are needed there.
     More(Vec<Step>),
     /// Approvals of other kinds are needed there.
     Others(Vec<Step>),
+}
+
+/// In what circumstances differ.
+enum Difference {
+    Claims,
+    Ticket,
+    Reason,
+    Times,
 }
 
 /// Of each set of approvals, the step with the longest window.

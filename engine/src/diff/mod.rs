@@ -22,7 +22,7 @@ use crate::access::{Circumstance, Class, PolicyAt, Who, class, exchanged, points
 use crate::bundle::policies::Points;
 use crate::bundle::{Bundle, BundleFiles};
 use crate::decide::{Aim, Decision, Draft, Step, Surveyor, check, may_name};
-use crate::principal::{Principal, PrincipalId};
+use crate::principal::{Principal, PrincipalId, UserId};
 use crate::scope::{Scope, ScopeId};
 use crate::window::Duration;
 
@@ -170,7 +170,70 @@ struct Key {
 #[derive(Debug, Clone, Default)]
 struct Found {
     principals: BTreeSet<PrincipalId>,
+    /// Of a difference in access, what each of them had and has.
+    steps: BTreeMap<PrincipalId, [Vec<Step>; 2]>,
     probe: Option<(Circumstance, Duration)>,
+}
+
+impl Found {
+    /// Splits it by who could consent. Those for whom it is the same people, but for themselves, stay together: that nobody
+    /// consents to their own request goes without saying.
+    fn parts(
+        self,
+        person: impl Fn(&PrincipalId) -> Option<UserId>,
+    ) -> Vec<(Option<[String; 2]>, Found)> {
+        if self.steps.is_empty() {
+            return vec![(None, self)];
+        }
+        let mut parts: BTreeMap<[String; 2], Found> = BTreeMap::new();
+        let everyone = together(self.steps.values());
+        for (principal, own) in &self.steps {
+            let alike = person(principal).is_some_and(|person| {
+                let mut expected = everyone.clone();
+                for step in expected.iter_mut().flatten() {
+                    step.who.values_mut().for_each(|who| {
+                        who.remove(&person);
+                    });
+                }
+                let whose = |sides: &[Vec<Step>; 2]| {
+                    let all = sides.iter().flatten().map(|step| step.who.clone());
+                    all.collect::<Vec<_>>()
+                };
+                whose(&expected) == whose(own)
+            });
+            let told = if alike { &everyone } else { own };
+            let words = [0, 1].map(|side| {
+                told.get(side)
+                    .map(|it| words::steps(it))
+                    .unwrap_or_default()
+            });
+            let part = parts.entry(words).or_default();
+            part.principals.insert(principal.clone());
+            part.probe.clone_from(&self.probe);
+        }
+        parts
+            .into_iter()
+            .map(|(words, found)| (Some(words), found))
+            .collect()
+    }
+}
+
+/// The same steps, each with everyone who could consent for any of these principals.
+fn together<'s>(all: impl Iterator<Item = &'s [Vec<Step>; 2]>) -> [Vec<Step>; 2] {
+    let mut united: Option<[Vec<Step>; 2]> = None;
+    for own in all {
+        let Some(united) = &mut united else {
+            united = Some(own.clone());
+            continue;
+        };
+        for (step, own) in united.iter_mut().flatten().zip(own.iter().flatten()) {
+            for (kind, who) in &own.who {
+                let all = step.who.entry(kind.clone()).or_default();
+                all.extend(who.iter().cloned());
+            }
+        }
+    }
+    united.unwrap_or_default()
 }
 
 struct Comparison<'a> {
@@ -255,18 +318,24 @@ impl Comparison<'_> {
         };
         let causes = self.causes(class, scope, delta, circumstance);
         for member in &class.members {
-            let who = |step: &Step| exchanged(&step.who, class.first(), member);
+            let own = [&delta.before, &delta.after].map(|steps| {
+                let own = steps.iter().map(|step| Step {
+                    who: exchanged(&step.who, class.first(), member),
+                    ..step.clone()
+                });
+                own.collect::<Vec<Step>>()
+            });
             let key = Key {
                 severity: std::cmp::Reverse(delta.change.severity()),
                 change: delta.change,
                 scope: Some(scope.clone()),
                 only: delta.only.clone(),
-                before: words::steps(&delta.before, who),
-                after: words::steps(&delta.after, who),
+                before: words::shape(&delta.before),
+                after: words::shape(&delta.after),
                 causes: causes.clone(),
             };
             let found = self.found.entry(key).or_default();
-            found.principals.insert(member.clone());
+            found.steps.insert(member.clone(), own);
             let probe = (circumstance.clone(), delta.probe.duration);
             found.probe.get_or_insert(probe);
         }
@@ -646,7 +715,9 @@ impl Comparison<'_> {
                 };
                 notes.push((Change::ViewChanged, [word(was), word(is)], cause.clone()));
             }
-            notes.extend(self.without_effect(changed, &cause));
+            if notes.iter().all(|(_, _, other)| *other != cause) {
+                notes.extend(self.without_effect(changed, &cause));
+            }
         }
         for (change, words, cause) in notes {
             self.note(change, None, [], words, vec![cause]);
@@ -700,37 +771,43 @@ impl Comparison<'_> {
     /// The findings in order, each with an example that was replayed.
     fn findings(self) -> Result<Vec<Finding>, Disagreement> {
         let (old, new) = (self.old.bundle, self.new.bundle);
-        self.found
-            .into_iter()
-            .map(|(key, found)| {
-                let scope = key.scope.as_ref();
-                let example = match (&found.probe, found.principals.first(), scope) {
+        let person = |id: &PrincipalId| {
+            let known = |bundle: &Bundle| bundle.directory().person_behind(id).cloned();
+            known(new).or_else(|| known(old))
+        };
+        let mut findings = Vec::new();
+        for (key, found) in self.found {
+            for (words, part) in found.parts(person) {
+                let [before, after] = words.unwrap_or([key.before.clone(), key.after.clone()]);
+                let example = match (&part.probe, part.principals.first(), &key.scope) {
                     (Some((circumstance, duration)), Some(principal), Some(scope)) => {
+                        let duration = *duration;
                         let asked = Asked {
                             principal,
                             scope,
                             circumstance,
-                            duration: *duration,
+                            duration,
                         };
                         asked.replay(old, new, key.change)?
                     }
                     _ => None,
                 };
-                let mut principals: Vec<Who> = found.principals.iter().map(Who::from).collect();
+                let mut principals: Vec<Who> = part.principals.iter().map(Who::from).collect();
                 principals.sort();
-                Ok(Finding {
+                findings.push(Finding {
                     change: key.change,
                     severity: key.change.severity(),
-                    scope: key.scope,
+                    scope: key.scope.clone(),
                     principals,
-                    only: key.only,
-                    before: key.before,
-                    after: key.after,
-                    causes: key.causes,
+                    only: key.only.clone(),
+                    before,
+                    after,
+                    causes: key.causes.clone(),
                     example,
-                })
-            })
-            .collect()
+                });
+            }
+        }
+        Ok(findings)
     }
 }
 

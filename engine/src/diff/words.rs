@@ -1,6 +1,6 @@
 //! What is given, in the words of a report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::approval::Kind;
 use crate::decide::{Allowed, Decision, Step, Way};
@@ -15,42 +15,40 @@ const PEOPLE_MAX: usize = 12;
 /// What stands there where nothing is given.
 pub(super) const NOTHING: &str = "not at all";
 
-/// `with 1 manager (pat), up to 4h`.
-pub(super) fn step(step: &Step, who: &BTreeMap<Kind, BTreeSet<UserId>>) -> String {
-    let longest = step.longest;
-    if step.needs.is_empty() {
-        return format!("at once, up to {longest}");
-    }
-    let needs: Vec<String> = step
-        .needs
-        .iter()
-        .map(|(kind, count)| format!("{count} {kind} ({})", people(who.get(kind))))
-        .collect();
-    let cannot = if step.feasible {
-        ""
-    } else {
-        ", which nobody can give"
-    };
-    format!("with {}{cannot}, up to {longest}", needs.join(" and "))
+/// Several ways with the people who could consent, or nothing: `with 1 manager (pat), up to 4h`.
+pub(super) fn steps(all: &[Step]) -> String {
+    joined(all, |step, kind| {
+        format!(" ({})", people(step.who.get(kind)))
+    })
 }
 
-/// Several ways, or nothing.
-pub(super) fn steps<'s>(
-    all: impl IntoIterator<Item = &'s Step>,
-    who: impl Fn(&Step) -> BTreeMap<Kind, BTreeSet<UserId>>,
-) -> String {
-    let words: Vec<String> = all.into_iter().map(|it| step(it, &who(it))).collect();
-    match words.len() {
-        0 => NOTHING.to_owned(),
-        count if count <= WAYS_MAX => words.join("; or "),
-        count => {
-            let shown: Vec<&str> = words.iter().take(WAYS_MAX).map(String::as_str).collect();
-            format!(
-                "{}; or in {} more ways",
-                shown.join("; or "),
-                count - WAYS_MAX
-            )
+/// The same without people, which is what those have in common who differ only in them.
+pub(super) fn shape(all: &[Step]) -> String {
+    joined(all, |_, _| String::new())
+}
+
+fn joined(all: &[Step], who: impl Fn(&Step, &Kind) -> String) -> String {
+    let words = |step: &Step| {
+        let longest = step.longest;
+        if step.needs.is_empty() {
+            return format!("at once, up to {longest}");
         }
+        let needs = step.needs.iter();
+        let needs: Vec<String> = needs
+            .map(|(kind, count)| format!("{count} {kind}{}", who(step, kind)))
+            .collect();
+        let cannot = if step.feasible {
+            ""
+        } else {
+            ", which nobody can give"
+        };
+        format!("with {}{cannot}, up to {longest}", needs.join(" and "))
+    };
+    let shown: Vec<String> = all.iter().take(WAYS_MAX).map(words).collect();
+    match all.len().saturating_sub(WAYS_MAX) {
+        _ if all.is_empty() => NOTHING.to_owned(),
+        0 => shown.join("; or "),
+        more => format!("{}; or in {more} more ways", shown.join("; or ")),
     }
 }
 

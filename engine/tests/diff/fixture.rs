@@ -37,8 +37,13 @@ fn here() -> PathBuf {
     }
 }
 
+/// What every pull request starts from.
+pub fn base() -> BundleFiles {
+    read_folder(&here().join("base"))
+}
+
 pub fn fixtures() -> Vec<Fixture> {
-    let base = read_folder(&here().join("base"));
+    let base = base();
     let mut folders: Vec<PathBuf> = fs::read_dir(here())
         .unwrap()
         .map(|entry| entry.unwrap().path())
