@@ -3,10 +3,19 @@
 use std::process::ExitCode;
 
 use goplugin::{Cookie, Handshake};
+use greeter::greeter_server::{Greeter, GreeterServer};
+use greeter::{GreetRequest, GreetResponse};
 use tonic::{Request, Response, Status, service::Routes};
 use tracing_subscriber::{Layer as _, filter::LevelFilter, prelude::*};
 
-tonic::include_proto!("greeter");
+#[allow(
+    unreachable_pub,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
+mod greeter {
+    tonic::include_proto!("greeter");
+}
 
 const HANDSHAKE: Handshake = Handshake {
     cookie: Cookie {
@@ -19,7 +28,7 @@ const HANDSHAKE: Handshake = Handshake {
 struct Polite;
 
 #[tonic::async_trait]
-impl greeter_server::Greeter for Polite {
+impl Greeter for Polite {
     async fn greet(
         &self,
         request: Request<GreetRequest>,
@@ -36,7 +45,7 @@ impl greeter_server::Greeter for Polite {
 async fn main() -> ExitCode {
     let log = goplugin::hclog("greeter").with_filter(LevelFilter::INFO);
     tracing_subscriber::registry().with(log).init();
-    let services = Routes::new(greeter_server::GreeterServer::new(Polite));
+    let services = Routes::new(GreeterServer::new(Polite));
     let on_end = |ending| async move { tracing::info!(?ending, "goodbye") };
     let served = match std::env::args().nth(1).as_deref() {
         Some("-debug") => {

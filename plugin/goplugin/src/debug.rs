@@ -59,3 +59,22 @@ fn reattach(address: &str, protocol_version: u32, pid: u32, socket: &str) -> Str
     let all = json!({ address: one }).to_string().replace('\'', "\\u0027");
     format!("TF_REATTACH_PROVIDERS='{all}'\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reattach_line_survives_the_shell_whatever_the_address() {
+        let line = reattach("example.com/o'neil/greeter", 6, 42, "/tmp/plugin1/s");
+        assert_eq!(
+            line,
+            concat!(
+                r#"TF_REATTACH_PROVIDERS='{"example.com/o\u0027neil/greeter":"#,
+                r#"{"Addr":{"Network":"unix","String":"/tmp/plugin1/s"},"#,
+                r#""Pid":42,"Protocol":"grpc","ProtocolVersion":6,"Test":true}}'"#,
+                "\n"
+            )
+        );
+    }
+}

@@ -239,3 +239,7 @@ fn name(level: &Level) -> &'static str {
         Level::ERROR => "error",
     }
 }
+
+#[cfg(test)]
+#[path = "hclog_tests.rs"]
+mod tests;

@@ -71,7 +71,9 @@ where
     H: FnOnce(Ending) -> F,
     F: Future<Output = ()>,
 {
-    let asked = handshake.read(|name| std::env::var(name).ok())?;
+    // What is no text must fail as a value, not pass for absent: without a certificate there is no TLS.
+    let asked = handshake
+        .read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
     let parent = getppid();
     let mut signals = Signals::listen().map_err(ServeError::Process)?;
     let mut host = take_stdout().map_err(ServeError::Process)?;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
@@ -15,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::connection::Bytes;
 use crate::life::Life;
 use crate::tls;
 use crate::wire::ConnInfo;
@@ -85,10 +85,6 @@ impl Broker {
         });
     }
 }
-
-/// A stream of bytes, encrypted or not.
-trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
 async fn connect(
     target: ConnInfo,
