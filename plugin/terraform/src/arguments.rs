@@ -93,7 +93,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn truth(&mut self, name: &'static str) -> Setting<bool> {
         match self.block.get(name) {
             Some(Value::Bool(truth)) => Setting::Known(*truth),
-            other => of_no_text(other).unwrap_or_else(|| self.wrong_type(name, "`true` or `false`")),
+            other => {
+                of_no_text(other).unwrap_or_else(|| self.wrong_type(name, "`true` or `false`"))
+            }
         }
     }
 

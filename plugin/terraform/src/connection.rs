@@ -131,7 +131,8 @@ impl Broker {
         &self,
         wish: &v1::CreateRequestRequest,
     ) -> Result<v1::Request, Failure> {
-        let call = |client: Client| async move { client.requests().create_request(wish.clone()).await };
+        let call =
+            |client: Client| async move { client.requests().create_request(wish.clone()).await };
         promised(self.call(call).await?.0.request, "request")
     }
 
@@ -212,7 +213,9 @@ impl Broker {
                     let problem = Problem::from_status(&status);
                     match problem.reason {
                         // What nobody gives you and what is not there answer alike: both are an answer to "would I?".
-                        Some(writ_api::problem::Reason::NotFound) => Ok(Response::new(Err(problem))),
+                        Some(writ_api::problem::Reason::NotFound) => {
+                            Ok(Response::new(Err(problem)))
+                        }
                         _ => Err(status),
                     }
                 }
@@ -275,7 +278,10 @@ fn silent(address: &str, timeout: Length) -> Failure {
     Failure::new(
         Kind::Unreachable,
         Diagnostic::error(
-            format!("the broker at `{}` did not answer within {timeout}", escape(address)),
+            format!(
+                "the broker at `{}` did not answer within {timeout}",
+                escape(address)
+            ),
             "What it was asked for may still have happened; `writ requests --mine` shows it. If it is only slow, give it longer with `timeout` in the provider block.",
         ),
     )

@@ -63,10 +63,7 @@ fn length(reader: &mut Reader<'_>) -> Setting<Length> {
 }
 
 /// The answer, for the attributes of the block.
-pub(crate) async fn read(
-    broker: &Broker,
-    question: &Question,
-) -> Result<Object<'static>, Failure> {
+pub(crate) async fn read(broker: &Broker, question: &Question) -> Result<Object<'static>, Failure> {
     let wish = v1::CheckAccessRequest {
         scope: question.scope.clone(),
         duration: Some(question.duration.on_the_wire()),
@@ -92,10 +89,7 @@ fn longest(scope: &v1::Scope, has_ticket: bool) -> Option<Length> {
     }
 }
 
-fn answer(
-    decision: &Result<v1::Decision, Problem>,
-    longest: Option<Length>,
-) -> Object<'static> {
+fn answer(decision: &Result<v1::Decision, Problem>, longest: Option<Length>) -> Object<'static> {
     let Answer {
         word,
         missing,

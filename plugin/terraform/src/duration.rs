@@ -72,8 +72,8 @@ impl FromStr for Length {
         let mut total: u32 = 0;
         for (unit, seconds) in [('h', 3_600), ('m', 60), ('s', 1)] {
             if let Some((digits, after)) = rest.split_once(unit) {
-                let is_number = (1..=5).contains(&digits.len())
-                    && digits.bytes().all(|b| b.is_ascii_digit());
+                let is_number =
+                    (1..=5).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
                 if !is_number {
                     return Err(NotALength::Form);
                 }

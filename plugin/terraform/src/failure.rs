@@ -86,12 +86,14 @@ impl Failure {
 /// The attribute a refusal is about.
 fn attribute(reason: Reason, problem: &Problem) -> Option<&'static str> {
     match reason {
-        Reason::InvalidArgument => ["scope", "duration", "reason", "ticket"]
-            .into_iter()
-            .find(|field| {
-                let rest = problem.message.strip_prefix(field);
-                rest.is_some_and(|rest| rest.starts_with(':'))
-            }),
+        Reason::InvalidArgument => {
+            ["scope", "duration", "reason", "ticket"]
+                .into_iter()
+                .find(|field| {
+                    let rest = problem.message.strip_prefix(field);
+                    rest.is_some_and(|rest| rest.starts_with(':'))
+                })
+        }
         Reason::RefusedByPolicy
         | Reason::NotFound
         | Reason::NeedsApproval
@@ -118,11 +120,13 @@ fn attribute(reason: Reason, problem: &Problem) -> Option<&'static str> {
 fn not_the_brokers_word(problem: &Problem, address: &str) -> Failure {
     let kind = match problem.code {
         tonic::Code::Unauthenticated => Kind::NotAuthenticated,
-        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
-            Kind::Unreachable
-        }
+        // A connection that breaks in the middle of an answer is told as an internal error, a proxy's 500 as an unknown one.
+        tonic::Code::Unavailable
+        | tonic::Code::DeadlineExceeded
+        | tonic::Code::Cancelled
+        | tonic::Code::Internal
+        | tonic::Code::Unknown => Kind::Unreachable,
         tonic::Code::Ok
-        | tonic::Code::Unknown
         | tonic::Code::InvalidArgument
         | tonic::Code::NotFound
         | tonic::Code::AlreadyExists
@@ -132,7 +136,6 @@ fn not_the_brokers_word(problem: &Problem, address: &str) -> Failure {
         | tonic::Code::Aborted
         | tonic::Code::OutOfRange
         | tonic::Code::Unimplemented
-        | tonic::Code::Internal
         | tonic::Code::DataLoss => Kind::Final,
     };
     Failure::new(

@@ -174,12 +174,17 @@ mod tests {
                 "terraform/hcp-terraform/run-1/",
             ),
             // Empty is as good as not there.
-            (&[("TFC_RUN_ID", ""), ("GITHUB_RUN_ID", "")], "terraform/local/"),
+            (
+                &[("TFC_RUN_ID", ""), ("GITHUB_RUN_ID", "")],
+                "terraform/local/",
+            ),
             // What the broker would not take is in the hash only.
             (&[("GITHUB_RUN_ID", "1 ü\n")], "terraform/github/"),
         ] {
             let name = run(variables, "/infra");
-            let hash = name.strip_prefix(expected).unwrap_or_else(|| panic!("{name}"));
+            let hash = name
+                .strip_prefix(expected)
+                .unwrap_or_else(|| panic!("{name}"));
             assert_eq!(hash.len(), 16, "{name}");
             assert!(name.len() <= 128 && name.bytes().all(|b| b.is_ascii_graphic()));
         }
@@ -213,7 +218,10 @@ mod tests {
             // A job that is run again asks again.
             (
                 run(&github, "/infra"),
-                run(&[("GITHUB_RUN_ID", "5"), ("GITHUB_RUN_ATTEMPT", "2")], "/infra"),
+                run(
+                    &[("GITHUB_RUN_ID", "5"), ("GITHUB_RUN_ATTEMPT", "2")],
+                    "/infra",
+                ),
             ),
             // One job, two configurations: neither gives back what the other still uses.
             (run(&github, "/infra/a"), run(&github, "/infra/b")),
@@ -231,13 +239,25 @@ mod tests {
                 run(&[("CI_PIPELINE_ID", "2")], "/infra"),
             ),
             (
-                run(&[("ATLANTIS_TERRAFORM_VERSION", "1"), ("HEAD_COMMIT", "a")], "/i"),
-                run(&[("ATLANTIS_TERRAFORM_VERSION", "1"), ("HEAD_COMMIT", "b")], "/i"),
+                run(
+                    &[("ATLANTIS_TERRAFORM_VERSION", "1"), ("HEAD_COMMIT", "a")],
+                    "/i",
+                ),
+                run(
+                    &[("ATLANTIS_TERRAFORM_VERSION", "1"), ("HEAD_COMMIT", "b")],
+                    "/i",
+                ),
             ),
             // Parts do not run into each other.
             (
-                run(&[("GITHUB_RUN_ID", "1"), ("GITHUB_RUN_ATTEMPT", "23")], "/i"),
-                run(&[("GITHUB_RUN_ID", "12"), ("GITHUB_RUN_ATTEMPT", "3")], "/i"),
+                run(
+                    &[("GITHUB_RUN_ID", "1"), ("GITHUB_RUN_ATTEMPT", "23")],
+                    "/i",
+                ),
+                run(
+                    &[("GITHUB_RUN_ID", "12"), ("GITHUB_RUN_ATTEMPT", "3")],
+                    "/i",
+                ),
             ),
         ] {
             assert_ne!(one, other);

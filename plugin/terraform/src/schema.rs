@@ -79,12 +79,7 @@ const fn computed(name: &'static str, kind: Kind, description: &'static str) -> 
     attribute(name, kind, By::Computed, description)
 }
 
-const fn attribute(
-    name: &'static str,
-    kind: Kind,
-    by: By,
-    description: &'static str,
-) -> Attribute {
+const fn attribute(name: &'static str, kind: Kind, by: By, description: &'static str) -> Attribute {
     Attribute {
         name,
         kind,
@@ -183,7 +178,11 @@ pub(crate) const AWS_CREDENTIALS: Block = Block {
             "The least time the credentials must still work when the run gets them; `2m` where not given, or half of `duration` where that is less. With less left the run fails at once, rather than halfway.",
         ),
         sensitive(computed("access_key", Kind::String, "The access key id.")),
-        sensitive(computed("secret_key", Kind::String, "The secret access key.")),
+        sensitive(computed(
+            "secret_key",
+            Kind::String,
+            "The secret access key.",
+        )),
         sensitive(computed("token", Kind::String, "The session token.")),
         computed(
             "expires_at",
@@ -376,16 +375,17 @@ mod tests {
 
     #[test]
     fn a_type_is_written_as_terraform_reads_it() {
+        const INNER: &[Attribute] = &[
+            computed("name", Kind::String, ""),
+            computed("needs", Kind::Strings, ""),
+        ];
         for (kind, expected) in [
             (Kind::String, r#""string""#),
             (Kind::Bool, r#""bool""#),
             (Kind::Number, r#""number""#),
             (Kind::Strings, r#"["list","string"]"#),
             (
-                Kind::Objects(&[
-                    computed("name", Kind::String, ""),
-                    computed("needs", Kind::Strings, ""),
-                ]),
+                Kind::Objects(INNER),
                 r#"["list",["object",{"name":"string","needs":["list","string"]}]]"#,
             ),
         ] {

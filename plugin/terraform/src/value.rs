@@ -65,11 +65,7 @@ pub(crate) fn decode_block(value: Option<&DynamicValue>) -> Result<Object<'_>, N
         Some(Value::Object(object)) => Ok(object),
         Some(Value::Null) | None => Ok(Object::new()),
         Some(
-            Value::Unknown
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::List(_),
+            Value::Unknown | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_),
         ) => Err(NotUnderstood("the block is not an object")),
     }
 }
@@ -179,8 +175,8 @@ fn to_msgpack<'v>(value: &'v Value<'_>) -> ValueRef<'v> {
 
 /// A number without a fraction, where an integer holds it exactly.
 fn as_whole(number: f64) -> Option<i32> {
-    let fits = number.fract() == 0.0
-        && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
+    let fits =
+        number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
     fits.then_some(number as i32)
 }
 

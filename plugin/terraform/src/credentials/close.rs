@@ -103,7 +103,10 @@ fn not_given_back(held: &Held, id: &str, why: &str) -> Diagnostic {
     let request = held.request();
     let at_most = match request.as_ref().and_then(words::closes_at) {
         Some(closes_at) => {
-            format!(", and its window closes {} at the latest", words::moment(Some(closes_at)))
+            format!(
+                ", and its window closes {} at the latest",
+                words::moment(Some(closes_at))
+            )
         }
         None => String::new(),
     };

@@ -219,7 +219,9 @@ impl Held {
 
     fn has_ended(&self) -> bool {
         let seen = self.seen.borrow();
-        seen.request.as_ref().is_some_and(|it| step(it) == Step::Ended)
+        seen.request
+            .as_ref()
+            .is_some_and(|it| step(it) == Step::Ended)
     }
 
     /// Waits until the request is no longer pending.

@@ -46,3 +46,6 @@ impl Pace {
 /// Attempts to make a request, or to have credentials issued, before the broker counts as gone. A request is found again by
 /// its run; a session too many ends with its window.
 const TRIES_MAX: u32 = 3;
+
+#[cfg(test)]
+mod tests;

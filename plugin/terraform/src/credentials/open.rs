@@ -133,9 +133,12 @@ fn too_late(held: &Held, wanted: &Wanted) -> Diagnostic {
             words::short(&request.id),
             words::waits_for(&request).unwrap_or_else(|| "being decided".to_owned()),
         ),
-        None => "The broker has not even answered. Check that it is well, then run again.".to_owned(),
+        None => {
+            "The broker has not even answered. Check that it is well, then run again.".to_owned()
+        }
     };
-    Diagnostic::error(format!("`{scope}` was not approved within {wait}"), detail).on("wait_timeout")
+    Diagnostic::error(format!("`{scope}` was not approved within {wait}"), detail)
+        .on("wait_timeout")
 }
 
 /// It ended while it was waited for.
@@ -172,7 +175,10 @@ fn stopped(wanted: &Wanted) -> Refused {
     (
         Happened::BrokenOff,
         Diagnostic::error(
-            format!("stopped while `{}` was waited for", escape(&wanted.wish.scope)),
+            format!(
+                "stopped while `{}` was waited for",
+                escape(&wanted.wish.scope)
+            ),
             "The request is taken back; run again to ask anew.",
         ),
     )

@@ -136,7 +136,11 @@ impl Table {
     }
 
     /// One user less; the last one ends the request. Answers where to hear how that went.
-    fn leave(&self, key: &Key, happened: Happened) -> Option<oneshot::Receiver<Option<Diagnostic>>> {
+    fn leave(
+        &self,
+        key: &Key,
+        happened: Happened,
+    ) -> Option<oneshot::Receiver<Option<Diagnostic>>> {
         let mut entries = self.entries();
         let entry = entries.get_mut(key)?;
         entry.users = entry.users.saturating_sub(1);

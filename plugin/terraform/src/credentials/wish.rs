@@ -90,9 +90,8 @@ impl Wanted {
                 ticket,
             },
             wait_timeout: wait_timeout.unwrap_or(WAIT_DEFAULT),
-            minimum_remaining: minimum_remaining.unwrap_or_else(|| {
-                REMAINING_DEFAULT.min(Length::of_s(duration.as_s() / 2))
-            }),
+            minimum_remaining: minimum_remaining
+                .unwrap_or_else(|| REMAINING_DEFAULT.min(Length::of_s(duration.as_s() / 2))),
             applying: applying.unwrap_or(false),
             linger: linger.unwrap_or(LINGER_DEFAULT),
         })
