@@ -39,26 +39,32 @@ impl<T> Setting<T> {
 /// Reads a block, and keeps what is wrong with it.
 pub(crate) struct Reader<'a> {
     block: Object<'a>,
+    /// Whether the block could be read at all; when not, that is the only thing to say.
+    understood: bool,
     problems: Vec<Diagnostic>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads the block that Terraform sent.
     pub(crate) fn new(block: Option<&'a DynamicValue>) -> Reader<'a> {
-        let (block, problems) = match decode_block(block) {
-            Ok(block) => (block, Vec::new()),
-            Err(error) => (
-                Object::new(),
-                vec![Diagnostic::error(
+        match decode_block(block) {
+            Ok(block) => Reader {
+                block,
+                understood: true,
+                problems: Vec::new(),
+            },
+            Err(error) => Reader {
+                block: Object::new(),
+                understood: false,
+                problems: vec![Diagnostic::error(
                     "Terraform sent a block that was not understood",
                     format!(
-                        "{}. This is a fault of the provider, or of a Terraform it does not know; the provider's page names the versions it works with.",
+                        "{}. This is a fault of the provider, or of a Terraform that it does not know.",
                         error.0
                     ),
                 )],
-            ),
-        };
-        Reader { block, problems }
+            },
+        }
     }
 
     /// The block as it was sent.
@@ -131,7 +137,7 @@ impl<'a> Reader<'a> {
         self.refuse(
             Diagnostic::error(
                 format!("`{name}` must be {wanted}"),
-                "It is of another type.",
+                "It was given a value of another type.",
             )
             .on(name),
         );
@@ -140,9 +146,13 @@ impl<'a> Reader<'a> {
 
     /// What must be written to go on.
     pub(crate) fn required<T>(&mut self, name: &'static str, setting: Setting<T>) -> Option<T> {
-        if let Setting::Absent = setting {
+        if matches!(setting, Setting::Absent) && self.understood {
             self.refuse(
-                Diagnostic::error(format!("`{name}` is missing"), "It has to be given.").on(name),
+                Diagnostic::error(
+                    format!("`{name}` is missing"),
+                    "It is null, or not there; give it a value.",
+                )
+                .on(name),
             );
         }
         self.settled(name, setting)

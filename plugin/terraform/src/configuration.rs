@@ -122,7 +122,7 @@ impl Configuration {
 const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 fn bad_address(error: &writ_api::client::BadAddress) -> Diagnostic {
-    Diagnostic::error("the broker's address is none", format!("{error}."))
+    Diagnostic::error("this cannot be a broker's address", format!("{error}."))
 }
 
 fn final_failure(diagnostic: Diagnostic) -> Failure {

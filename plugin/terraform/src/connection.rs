@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use goplugin::Masked;
 use tokio::sync::Mutex;
 use tonic::{Response, Status, Streaming};
 use writ_api::client::Client;
-use writ_api::problem::Problem;
+use writ_api::problem::{Problem, Reason};
 use writ_api::v1;
 
 use crate::clock::now_s;
@@ -28,6 +29,8 @@ struct Connection {
     /// Where its token came from, and when it says that it ends.
     token_from: String,
     token_expires_s: Option<i64>,
+    /// Keeps it out of the log.
+    _token_masked: Masked,
 }
 
 impl Broker {
@@ -58,6 +61,7 @@ impl Broker {
             client,
             token_from: shown.from,
             token_expires_s: shown.expires_s,
+            _token_masked: shown.masked,
         });
         *slot = Some(Arc::clone(&connection));
         Ok((connection, Age::New))
@@ -211,13 +215,11 @@ impl Broker {
                 Ok(response) => Ok(Response::new(Ok(response.into_inner().decision))),
                 Err(status) => {
                     let problem = Problem::from_status(&status);
-                    match problem.reason {
-                        // What nobody gives you and what is not there answer alike: both are an answer to "would I?".
-                        Some(writ_api::problem::Reason::NotFound) => {
-                            Ok(Response::new(Err(problem)))
-                        }
-                        _ => Err(status),
+                    // What nobody gives you and what is not there answer alike: both are an answer to "would I?".
+                    if problem.reason == Some(Reason::NotFound) {
+                        return Ok(Response::new(Err(problem)));
                     }
+                    Err(status)
                 }
             }
         };

@@ -187,3 +187,6 @@ fn unique(texts: impl IntoIterator<Item = String>) -> Vec<String> {
         .filter(|text| seen.insert(text.clone()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,3 +83,6 @@ pub(crate) fn on_the_wire(
 ) -> Vec<wire::Diagnostic> {
     diagnostics.into_iter().map(Into::into).collect()
 }
+
+#[cfg(test)]
+mod tests;

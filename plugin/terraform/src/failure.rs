@@ -138,12 +138,24 @@ fn not_the_brokers_word(problem: &Problem, address: &str) -> Failure {
         | tonic::Code::Unimplemented
         | tonic::Code::DataLoss => Kind::Final,
     };
+    if problem.code == tonic::Code::Unimplemented {
+        return Failure::new(
+            kind,
+            Diagnostic::error(
+                format!(
+                    "the server at `{}` does not know this call",
+                    escape(address)
+                ),
+                "It is no Writ broker, or one of another version than this provider. Check `address` in the provider block, or WRIT_ADDR.",
+            ),
+        );
+    }
     Failure::new(
         kind,
         Diagnostic::error(
             format!("no answer from the broker at `{}`", escape(address)),
             format!(
-                "The call failed before the broker had a word: {}.\n\nCheck that `address` in the provider block (or WRIT_ADDR) names a Writ broker of this version, and what stands between it and here.",
+                "The call failed before the broker had a word: {}.\n\nCheck that `address` in the provider block (or WRIT_ADDR) names a Writ broker, and what stands between it and here.",
                 escape_lines(problem.message.trim_end_matches('.'))
             ),
         ),

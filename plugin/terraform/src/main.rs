@@ -30,6 +30,8 @@ mod value;
 mod words;
 
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
 mod testing;
 
 /// Terraform's side of the wire, generated.
@@ -71,6 +73,14 @@ terraform-provider-writ is started by Terraform, and does nothing by itself.
   --version  print the version
 ";
 
+/// What goes to Terraform's log: what is ours, and libraries' warnings. They see tokens and credentials as they travel.
+fn logged() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("terraform_provider_writ", LevelFilter::DEBUG)
+        .with_target("goplugin", LevelFilter::DEBUG)
+}
+
 // One thread: the provider waits for the broker and for Terraform, and computes nothing.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -87,13 +97,8 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // Libraries see tokens and credentials as they travel: only what is ours, and their warnings, goes to Terraform's log.
-    let ours = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("terraform_provider_writ", LevelFilter::DEBUG)
-        .with_target("goplugin", LevelFilter::DEBUG);
     tracing_subscriber::registry()
-        .with(goplugin::hclog("provider.writ").with_filter(ours))
+        .with(goplugin::hclog("provider.writ").with_filter(logged()))
         .init();
 
     let variable = |name: &str| std::env::var(name).ok();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tonic::Request;
 
-pub(crate) use broker::{FakeBroker, TOKEN, at, way};
+pub(crate) use broker::{FakeBroker, TOKEN, way};
 
 use crate::credentials::Pace;
 use crate::duration::Length;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use goplugin::{Masked, mask};
 use writ_api::ambient::GithubActions;
 use writ_api::client::Token;
 use zeroize::Zeroizing;
@@ -58,6 +59,8 @@ pub(crate) struct Shown {
     pub(crate) from: String,
     /// When it says that it ends, in seconds since 1970.
     pub(crate) expires_s: Option<i64>,
+    /// Keeps it out of the log.
+    pub(crate) masked: Masked,
 }
 
 impl Source {
@@ -135,6 +138,7 @@ impl Source {
             token,
             from,
             expires_s,
+            masked: mask(text.trim()),
         })
     }
 }
@@ -176,7 +180,7 @@ pub(crate) fn refused(from: &str, expires_s: Option<i64>, address: &str, now_s: 
         Some(expires_s) if expires_s <= now_s => {
             format!("That token ended at {}; give a fresh one.", at(expires_s))
         }
-        Some(_) | None => "The broker's log says why: another issuer or audience than it believes, or nobody it knows."
+        Some(_) | None => "The broker's log says why: it may come from an issuer, or be for an audience, that the broker does not take, or name nobody it knows."
             .to_owned(),
     };
     Failure::new(

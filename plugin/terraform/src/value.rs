@@ -66,7 +66,7 @@ pub(crate) fn decode_block(value: Option<&DynamicValue>) -> Result<Object<'_>, N
         Some(Value::Null) | None => Ok(Object::new()),
         Some(
             Value::Unknown | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_),
-        ) => Err(NotUnderstood("the block is not an object")),
+        ) => Err(NotUnderstood("The block is not an object")),
     }
 }
 
@@ -76,15 +76,15 @@ fn decode(value: &DynamicValue) -> Result<Value<'_>, NotUnderstood> {
             true => Ok(Value::Null),
             false => serde_json::from_slice(&value.json)
                 .map(from_json)
-                .map_err(|_| NotUnderstood("it is not JSON")),
+                .map_err(|_| NotUnderstood("It is not JSON")),
         };
     }
     let mut rest = value.msgpack.as_slice();
     let value = rmpv::decode::read_value_ref(&mut rest)
-        .map_err(|_| NotUnderstood("it is not MessagePack"))?;
+        .map_err(|_| NotUnderstood("It is not MessagePack"))?;
     match rest.is_empty() {
         true => from_msgpack(value),
-        false => Err(NotUnderstood("there is more than one value")),
+        false => Err(NotUnderstood("There is more than one value")),
     }
 }
 
@@ -111,17 +111,17 @@ fn from_msgpack(value: ValueRef<'_>) -> Result<Value<'_>, NotUnderstood> {
                     ValueRef::String(name) => {
                         Ok((Cow::Borrowed(utf8(name)?), from_msgpack(value)?))
                     }
-                    _ => Err(NotUnderstood("the name of an attribute is not text")),
+                    _ => Err(NotUnderstood("The name of an attribute is not text")),
                 })
                 .collect::<Result<_, _>>()?,
         ),
         // Only values of any type come like this, with their type beside them; no attribute of ours is one.
-        ValueRef::Binary(_) => return Err(NotUnderstood("it holds bytes")),
+        ValueRef::Binary(_) => return Err(NotUnderstood("It holds bytes")),
     })
 }
 
 fn utf8(text: rmpv::Utf8StringRef<'_>) -> Result<&str, NotUnderstood> {
-    text.into_str().ok_or(NotUnderstood("a text is not UTF-8"))
+    text.into_str().ok_or(NotUnderstood("A text is not UTF-8"))
 }
 
 fn from_json(value: serde_json::Value) -> Value<'static> {

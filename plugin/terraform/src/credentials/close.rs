@@ -36,7 +36,15 @@ pub(super) async fn end(held: &Held, id: &str, leaving: Leaving, time_max: Durat
         Ok(outcome) => outcome,
         Err(_) => Err("the broker did not answer in time".to_owned()),
     };
-    let warning = outcome.err().map(|why| not_given_back(held, id, &why));
+    let warning = match outcome {
+        Ok(Outcome::Done) => None,
+        // Whoever could not use it knows that already.
+        Ok(Outcome::HadEnded) => match leaving.happened {
+            Happened::Closed => trouble(held),
+            Happened::Failed | Happened::BrokenOff | Happened::Useless => None,
+        },
+        Err(why) => Some(not_given_back(held, id, &why)),
+    };
     if let Some(warning) = &warning {
         tracing::warn!("{}", warning.line());
     }
@@ -44,19 +52,27 @@ pub(super) async fn end(held: &Held, id: &str, leaving: Leaving, time_max: Durat
     let _ = leaving.told.send(warning);
 }
 
+/// How an end went.
+enum Outcome {
+    /// As the table says.
+    Done,
+    /// There was nothing to do.
+    HadEnded,
+}
+
 /// Does what the table says; an error says why it could not be done.
-async fn carry_out(held: &Held, id: &str, leaving: &Leaving) -> Result<(), String> {
+async fn carry_out(held: &Held, id: &str, leaving: &Leaving) -> Result<Outcome, String> {
     let mut failed = String::new();
     for _ in 0..TRIES_MAX {
         let Some(standing) = held.request().as_ref().and_then(standing) else {
-            return Ok(());
+            return Ok(Outcome::HadEnded);
         };
         let ending = ending(leaving.happened, standing, leaving.applying);
         match call(held, id, ending, leaving.linger).await {
             Ok(request) => {
                 told(&request, ending, leaving.linger);
                 held.see(request);
-                return Ok(());
+                return Ok(Outcome::Done);
             }
             Err(failure) => {
                 failed = failure.diagnostic.line();

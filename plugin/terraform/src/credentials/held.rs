@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 
+use goplugin::{Masked, mask};
 use tokio::sync::{Mutex, watch};
 use writ_api::v1;
 use writ_api::v1::request::State;
@@ -26,7 +27,26 @@ pub(crate) struct Held {
     pace: Pace,
     seen: watch::Sender<Seen>,
     /// The session that all users share; whoever issues one holds the lock, so that the others wait for it.
-    session: Mutex<Option<Arc<v1::IssueCredentialsResponse>>>,
+    session: Mutex<Option<Session>>,
+}
+
+/// Session credentials, kept out of the log for as long as they are held.
+struct Session {
+    issued: Arc<v1::IssueCredentialsResponse>,
+    _masked: Vec<Masked>,
+}
+
+impl Session {
+    fn new(issued: v1::IssueCredentialsResponse) -> Session {
+        let secrets = issued
+            .credentials
+            .iter()
+            .flat_map(|credentials| [&credentials.secret_access_key, &credentials.session_token]);
+        Session {
+            _masked: secrets.map(|secret| mask(secret)).collect(),
+            issued: Arc::new(issued),
+        }
+    }
 }
 
 /// What is known of a request.
@@ -250,21 +270,23 @@ impl Held {
     ) -> Result<Arc<v1::IssueCredentialsResponse>, Failure> {
         let mut slot = self.session.lock().await;
         if let Some(session) = &*slot
-            && lasts_s(session) >= i64::from(least.as_s())
+            && lasts_s(&session.issued) >= i64::from(least.as_s())
         {
-            return Ok(Arc::clone(session));
+            return Ok(Arc::clone(&session.issued));
         }
-        let session = Arc::new(self.again(|| self.broker.issue(id)).await?);
-        if let Some(request) = &session.request {
+        let session = Session::new(self.again(|| self.broker.issue(id)).await?);
+        let issued = Arc::clone(&session.issued);
+        *slot = Some(session);
+        if let Some(request) = &issued.request {
             self.see(request.clone());
         }
-        *slot = Some(Arc::clone(&session));
-        Ok(session)
+        Ok(issued)
     }
 
     /// The session that is shared, if there is one and nobody is making another.
     pub(super) fn current_session(&self) -> Option<Arc<v1::IssueCredentialsResponse>> {
-        self.session.try_lock().ok()?.clone()
+        let slot = self.session.try_lock().ok()?;
+        slot.as_ref().map(|session| Arc::clone(&session.issued))
     }
 
     /// A call that is made again where nobody answered.

@@ -1,6 +1,10 @@
 //! The life of a request, against a broker that does as it is told.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::prelude::*;
 
 use crate::testing::{
     FakeBroker, TOKEN, close, open, opened, provider, provider_with, renew, stop, told, until,
@@ -519,4 +523,77 @@ async fn a_refusal_by_policy_asks_nothing_more() {
          `writ scopes` lists those you may ask for.\n"
     );
     assert_eq!(broker.world().calls, ["create"]);
+}
+
+#[tokio::test]
+async fn a_window_that_ended_unnoticed_is_told_at_close() {
+    let broker = FakeBroker::granting();
+    let provider = provider(&broker, "unnoticed");
+    let opened = opened(&provider, APPLY).await;
+    // No heartbeat gets through any more, so that Close is the first to hear of it.
+    broker.world().refuses = Some(("keep", Problem::new(Reason::RateLimited, "slowly")));
+    broker.release();
+    let closed = close(&provider, &opened).await;
+    assert!(
+        closed
+            .starts_with("Warning: `0001` for `prod-db` ended before Terraform was done with it\n"),
+        "{closed}"
+    );
+}
+
+/// What is written to the log, for as long as the guard is kept.
+fn log() -> (tracing::subscriber::DefaultGuard, Arc<Mutex<Vec<u8>>>) {
+    struct Writer(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Writer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&written);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || Writer(Arc::clone(&writer)))
+        .with_filter(crate::logged());
+    let subscriber = tracing_subscriber::registry().with(layer);
+    (tracing::subscriber::set_default(subscriber), written)
+}
+
+#[tokio::test]
+async fn the_log_names_the_approvers_and_no_secret() {
+    let broker = FakeBroker::asking();
+    let (guard, written) = log();
+    let provider = provider(&broker, "logged");
+    let (opened, ()) = tokio::join!(opened(&provider, APPLY), async {
+        until("watched", || broker.world().watching == 1).await;
+        broker.approve();
+    });
+    renew(&provider, &opened).await;
+    // And what goes wrong: the token, a heartbeat, the end.
+    broker.world().tokens = Vec::new();
+    let refused = broker.count("keep 90");
+    until("refused", || broker.count("keep 90") >= refused + 2).await;
+    assert!(
+        close(&provider, &opened)
+            .await
+            .contains("refuses the token")
+    );
+    drop(guard);
+
+    let log = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains(
+            "WARN terraform_provider_writ::credentials::held: `0001` for `prod-db`: waiting for 1 manager: pat, sue; \
+             lapses 2026-11-21T09:00:00Z; approve with `writ approve 0001`"
+        ),
+        "{log}"
+    );
+    assert!(log.contains("refuses the token"), "{log}");
+    for canary in [TOKEN, "canary-secret", "canary-session", "ASIACANARY"] {
+        assert!(!log.contains(canary), "{canary} is in the log:\n{log}");
+    }
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_stream::{Stream, StreamExt as _};
+use tonic::transport::{Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 use writ_api::problem::{Problem, Reason};
 use writ_api::v1;
@@ -80,6 +81,7 @@ struct Desk {
 pub(crate) struct FakeBroker {
     desk: Desk,
     address: SocketAddr,
+    tls: Option<Identity>,
     running: Option<Running>,
 }
 
@@ -91,15 +93,20 @@ struct Running {
 impl FakeBroker {
     /// A broker that grants everything.
     pub(crate) fn granting() -> FakeBroker {
-        FakeBroker::new(true)
+        FakeBroker::new(true, None)
     }
 
     /// A broker where everything waits for the test's approval.
     pub(crate) fn asking() -> FakeBroker {
-        FakeBroker::new(false)
+        FakeBroker::new(false, None)
     }
 
-    fn new(grants: bool) -> FakeBroker {
+    /// A broker that shows this certificate.
+    pub(crate) fn with_tls(identity: Identity) -> FakeBroker {
+        FakeBroker::new(true, Some(identity))
+    }
+
+    fn new(grants: bool, tls: Option<Identity>) -> FakeBroker {
         let desk = Desk {
             world: Arc::new(Mutex::new(World {
                 requests: Vec::new(),
@@ -121,6 +128,7 @@ impl FakeBroker {
         let mut broker = FakeBroker {
             desk,
             address: "127.0.0.1:0".parse().unwrap(),
+            tls,
             running: None,
         };
         broker.start();
@@ -128,7 +136,10 @@ impl FakeBroker {
     }
 
     pub(crate) fn address(&self) -> String {
-        format!("http://{}", self.address)
+        match self.tls {
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+            None => format!("http://{}", self.address),
+        }
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -149,6 +160,7 @@ impl FakeBroker {
         listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
         let desk = self.desk.clone();
+        let tls = self.tls.clone();
         let (stop, stopped) = oneshot::channel();
         // A runtime of its own: when it goes, so do all its connections.
         let thread = std::thread::spawn(move || {
@@ -158,7 +170,12 @@ impl FakeBroker {
                 .unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let server = tonic::transport::Server::builder()
+                let mut server = tonic::transport::Server::builder();
+                if let Some(identity) = tls {
+                    let config = ServerTlsConfig::new().identity(identity);
+                    server = server.tls_config(config).unwrap();
+                }
+                let server = server
                     .add_service(v1::request_service_server::RequestServiceServer::new(
                         desk.clone(),
                     ))
@@ -465,7 +482,7 @@ impl v1::request_service_server::RequestService for Desk {
         request: Request<v1::IssueCredentialsRequest>,
     ) -> Result<Response<v1::IssueCredentialsResponse>, Status> {
         let id = request.get_ref().id.clone();
-        let hangs = {
+        let (found, session, session_s, hangs) = {
             let mut world = self.enter(&request, "issue", "issue".to_owned())?;
             let (window_s, session_s) = (world.window_s, world.session_s);
             let found = Desk::one(&mut world, &id)?;
@@ -488,31 +505,28 @@ impl v1::request_service_server::RequestService for Desk {
             }
             let found = found.clone();
             world.sessions += 1;
-            let session = world.sessions;
-            if !world.issue_hangs {
-                drop(world);
-                self.changed();
-                let closes_at = crate::words::closes_at(&found).map_or(0, |it| it.seconds);
-                return Ok(Response::new(v1::IssueCredentialsResponse {
-                    credentials: Some(v1::Credentials {
-                        access_key_id: format!("ASIACANARY{session}"),
-                        secret_access_key: format!("canary-secret-{session}"),
-                        session_token: format!("canary-session-{session}"),
-                        expires_at: Some(prost_types::Timestamp {
-                            seconds: closes_at.min(now_s() + session_s),
-                            nanos: 0,
-                        }),
-                        session,
-                    }),
-                    request: Some(found),
-                    role_arn: "arn:aws:iam::123456789012:role/jit".to_owned(),
-                    region: "eu-west-1".to_owned(),
-                }));
-            }
-            true
+            (found, world.sessions, session_s, world.issue_hangs)
         };
-        assert!(hangs);
-        std::future::pending().await
+        if hangs {
+            return std::future::pending().await;
+        }
+        self.changed();
+        let closes_s = crate::words::closes_at(&found).map_or(0, |it| it.seconds);
+        Ok(Response::new(v1::IssueCredentialsResponse {
+            credentials: Some(v1::Credentials {
+                access_key_id: format!("ASIACANARY{session}"),
+                secret_access_key: format!("canary-secret-{session}"),
+                session_token: format!("canary-session-{session}"),
+                expires_at: Some(prost_types::Timestamp {
+                    seconds: closes_s.min(now_s() + session_s),
+                    nanos: 0,
+                }),
+                session,
+            }),
+            request: Some(found),
+            role_arn: "arn:aws:iam::123456789012:role/jit".to_owned(),
+            region: "eu-west-1".to_owned(),
+        }))
     }
 
     async fn keep_request(
