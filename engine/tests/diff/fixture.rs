@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use writ_engine::bundle::BundleFiles;
 
-pub struct Fixture {
+pub(crate) struct Fixture {
     pub name: String,
     pub folder: PathBuf,
     pub old: BundleFiles,
@@ -14,7 +14,7 @@ pub struct Fixture {
 
 impl Fixture {
     /// Whether a report is the golden one; writes it where it is to be blessed.
-    pub fn golden(&self, name: &str, actual: &str) -> bool {
+    pub(crate) fn golden(&self, name: &str, actual: &str) -> bool {
         let path = self.folder.join(name);
         if std::env::var_os("WRIT_BLESS").is_some() {
             fs::write(&path, actual).unwrap();
@@ -38,11 +38,11 @@ fn here() -> PathBuf {
 }
 
 /// What every pull request starts from.
-pub fn base() -> BundleFiles {
+pub(crate) fn base() -> BundleFiles {
     read_folder(&here().join("base"))
 }
 
-pub fn fixtures() -> Vec<Fixture> {
+pub(crate) fn fixtures() -> Vec<Fixture> {
     let base = base();
     let mut folders: Vec<PathBuf> = fs::read_dir(here())
         .unwrap()
@@ -56,7 +56,7 @@ pub fn fixtures() -> Vec<Fixture> {
         .collect()
 }
 
-pub fn read_folder(folder: &Path) -> BundleFiles {
+pub(crate) fn read_folder(folder: &Path) -> BundleFiles {
     let mut files = BundleFiles::default();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -114,10 +114,10 @@ fn change() -> impl Strategy<Value = (Texts, Texts)> {
                 }
                 2 => {
                     // One condition more or less of a policy there is.
-                    if let Some(own) = new.policies.values_mut().next() {
-                        if own.conditions.pop().is_none() {
-                            own.conditions = policy.conditions;
-                        }
+                    if let Some(own) = new.policies.values_mut().next()
+                        && own.conditions.pop().is_none()
+                    {
+                        own.conditions = policy.conditions;
                     }
                 }
                 3 => {

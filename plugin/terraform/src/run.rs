@@ -66,7 +66,7 @@ impl Run {
     /// that is done first must not give back what the others still use.
     pub(crate) fn of(variable: impl Fn(&str) -> Option<String>, directory: &Path) -> Run {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let workspace = workspace(&variable, directory);
+        let workspace = workspace(variable, directory);
         let system = SYSTEMS
             .iter()
             .find(|system| system.ids.first().is_some_and(|id| variable(id).is_some()));

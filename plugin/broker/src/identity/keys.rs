@@ -31,7 +31,7 @@ pub const RSA_BITS_MAX: usize = 8_192;
 /// Good signatures remembered a key: a token is shown many times in its life, and checking it anew costs as much as all
 /// the rest of a call's authorisation. 32 bytes each; a key's memory goes with the key, at the latest when the set is
 /// fetched anew.
-pub const SIGNATURES_REMEMBERED_MAX: usize = 4_096;
+pub(super) const SIGNATURES_REMEMBERED_MAX: usize = 4_096;
 
 /// A public key with the one algorithm it is for.
 pub(super) struct Key {

@@ -210,7 +210,7 @@ async fn what_is_missing_or_unknown_when_it_is_needed_is_named() {
             "use-address-unknown",
             &[("address", Value::Unknown), token.clone()],
         ),
-        ("use-no-token", &[address.clone()]),
+        ("use-no-token", std::slice::from_ref(&address)),
         (
             "use-token-unknown",
             &[address.clone(), ("token", Value::Unknown)],
