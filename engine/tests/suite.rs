@@ -382,3 +382,17 @@ fn a_case_may_differ_from_its_test_in_everything() {
         ]
     );
 }
+
+#[test]
+fn a_name_can_neither_look_like_a_result_nor_hide_one() {
+    let text = "at = \"2026-11-20T09:00:00Z\"\ntest \"a\\n  ok    b (9)\\u202e<x>\" {\n  user = \"mia\"\n  scope = \
+                \"deploy\"\n  ticket = \"T\\n  ok    c (9)\\u001b[2J\"\n  cases = [{ duration = \"1h\", expect = \
+                \"granted\" }]\n}\n";
+    let run = one(text).unwrap().run(&Glob::all());
+    for shown in [run.render(false), run.junit()] {
+        assert!(!shown.contains("\n  ok "), "{shown}");
+        assert!(!shown.contains(['\u{202e}', '\u{1b}']), "{shown}");
+    }
+    assert!(!run.junit().contains("<x>"), "{}", run.junit());
+    assert!(run.render(false).contains("FAIL  a\\n  ok    b"));
+}

@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::approval::Kind;
 use crate::bundle::Bundle;
 use crate::bundle::policies::PolicyFacts;
-use crate::bundle::report::printable;
 use crate::decide::trace::{self, Trace};
 use crate::window::Duration;
 
+use super::render::one_line;
 use super::row::Row;
 use super::who_can::WhoCan;
 use super::{Glob, Place, Suite, What};
@@ -67,10 +67,13 @@ impl Coverage {
         for gap in &self.gaps {
             out.push_str(&format!(
                 "  {}:{}: {} {}\n",
-                gap.place.file, gap.place.line, gap.policy, gap.missing
+                gap.place.file,
+                gap.place.line,
+                gap.policy,
+                one_line(&gap.missing)
             ));
         }
-        printable(&out)
+        out
     }
 }
 

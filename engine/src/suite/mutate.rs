@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::bundle::policies::Mutant;
-use crate::bundle::report::printable;
 use crate::bundle::{Bundle, BundleFiles};
 
 use super::read::with_people;
+use super::render::one_line;
 use super::{Check, Glob, Place, Suite, What};
 
 /// The most changed bundles that are tried: at some tens of milliseconds each, minutes of a pipeline. Of more, as many are
@@ -61,10 +61,13 @@ impl Mutation {
         for one in &self.unnoticed {
             out.push_str(&format!(
                 "  {}:{}: {}: no test notices that {}\n",
-                one.place.file, one.place.line, one.policy, one.change
+                one.place.file,
+                one.place.line,
+                one.policy,
+                one_line(&one.change)
             ));
         }
-        printable(&out)
+        out
     }
 }
 

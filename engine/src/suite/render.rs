@@ -16,14 +16,14 @@ impl Run {
         let mut file = None;
         for (of_file, test, checks) in self.by_test() {
             if file != Some(of_file) {
-                out.push_str(&format!("{}\n", printable(of_file)));
+                out.push_str(&format!("{}\n", one_line(of_file)));
                 file = Some(of_file);
             }
             let failed: Vec<&&Checked> = checks
                 .iter()
                 .filter(|checked| !checked.failures.is_empty())
                 .collect();
-            let test = printable(test);
+            let test = one_line(test);
             match failed.len() {
                 0 => out.push_str(&format!(
                     "  {}    {test} ({})\n",
@@ -88,20 +88,31 @@ fn basis(checks: &[&Checked]) -> String {
 pub(super) fn failure(checked: &Checked) -> String {
     let mut out = format!(
         "    {}:{}: {}\n",
-        checked.place.file, checked.place.line, checked.what
+        one_line(&checked.place.file),
+        checked.place.line,
+        one_line(&checked.what)
     );
     for failure in &checked.failures {
-        out.push_str(&format!("      expected  {}\n", failure.expected));
-        out.push_str(&format!("      came      {}\n", failure.came));
+        out.push_str(&format!(
+            "      expected  {}\n",
+            one_line(&failure.expected)
+        ));
+        out.push_str(&format!("      came      {}\n", one_line(&failure.came)));
         for (at, line) in failure.why.iter().enumerate() {
             let word = if at == 0 { "why" } else { "   " };
-            out.push_str(&format!("      {word}       {line}\n"));
+            out.push_str(&format!("      {word}       {}\n", one_line(line)));
         }
     }
-    printable(&out)
+    out
 }
 
-pub(super) fn painted(word: &str, [start, end]: [&str; 2], color: bool) -> String {
+/// Text of a test file or a policy, on one line that a terminal only shows: it can neither look like another test's result
+/// nor hide one.
+pub(super) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
+fn painted(word: &str, [start, end]: [&str; 2], color: bool) -> String {
     match color {
         true => format!("{start}{word}{end}"),
         false => word.to_owned(),
