@@ -63,8 +63,7 @@ impl Types {
         uid(&self.action, name)
     }
 
-    /// `Group::"…"`
-    pub(crate) fn group(&self, name: &str) -> EntityUid {
+    fn group(&self, name: &str) -> EntityUid {
         uid(&self.group, name)
     }
 
