@@ -19,11 +19,13 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, Fil
 use serde_json::Value;
 use writ_tests::root;
 
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
     "writ-engine",
     "writ-api",
     "writ-broker",
     "writ-sandbox",
+    "goplugin",
+    "terraform-provider-writ",
     "writ",
     "writ-tests",
 ];
