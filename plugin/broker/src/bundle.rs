@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use writ_engine::Bundle;
+use writ_engine::access::lock::LOCK;
 use writ_engine::bundle::{BUNDLE_MAX, BundleFiles, FILE_MAX, FILES_MAX, Report};
 
 /// The endings of the files that make a bundle.
@@ -14,7 +15,7 @@ const ENDINGS: [&str; 3] = ["cedar", "cedarschema", "hcl"];
 
 /// Files that may lie beside them, besides `.md`. Any other is refused: a guardrail saved as `guardrails.ceder` must not
 /// vanish without a word.
-const BYSTANDERS: [&str; 3] = ["LICENSE", "CODEOWNERS", "OWNERS"];
+const BYSTANDERS: [&str; 4] = ["LICENSE", "CODEOWNERS", "OWNERS", LOCK];
 
 /// Reads a bundle's folder: its top level only, and nothing that lies outside it.
 ///
@@ -43,6 +44,11 @@ pub fn read(folder: &Path) -> Result<BundleFiles, Report> {
         true => Err(report),
         false => Ok(BundleFiles(files)),
     }
+}
+
+/// Whether a file may lie beside the bundle's own and is not read.
+pub fn lies_beside(name: &str) -> bool {
+    name.ends_with(".md") || BYSTANDERS.contains(&name)
 }
 
 struct Listed {
@@ -77,7 +83,7 @@ fn list(folder: &Path) -> Result<Vec<Listed>, (String, String)> {
             .and_then(|ending| ending.to_str())
             .unwrap_or_default();
         if !ENDINGS.contains(&ending) {
-            if ending == "md" || BYSTANDERS.contains(&name.as_str()) {
+            if lies_beside(&name) {
                 continue;
             }
             return Err((
