@@ -6,6 +6,8 @@ mod json;
 mod junit;
 mod markdown;
 mod sarif;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use writ_engine::diff::{Cause, CauseKind, Diff, Finding, Revision, Severity};
