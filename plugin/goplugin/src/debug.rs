@@ -67,14 +67,22 @@ mod tests {
     #[test]
     fn the_reattach_line_survives_the_shell_whatever_the_address() {
         let line = reattach("example.com/o'neil/greeter", 6, 42, "/tmp/plugin1/s");
+        let quoted = line
+            .strip_prefix("TF_REATTACH_PROVIDERS='")
+            .and_then(|rest| rest.strip_suffix("'\n"))
+            .unwrap();
+        assert!(!quoted.contains('\''), "{quoted}");
         assert_eq!(
-            line,
-            concat!(
-                r#"TF_REATTACH_PROVIDERS='{"example.com/o\u0027neil/greeter":"#,
-                r#"{"Addr":{"Network":"unix","String":"/tmp/plugin1/s"},"#,
-                r#""Pid":42,"Protocol":"grpc","ProtocolVersion":6,"Test":true}}'"#,
-                "\n"
-            )
+            serde_json::from_str::<serde_json::Value>(quoted).unwrap(),
+            json!({
+                "example.com/o'neil/greeter": {
+                    "Protocol": "grpc",
+                    "ProtocolVersion": 6,
+                    "Pid": 42,
+                    "Test": true,
+                    "Addr": { "Network": "unix", "String": "/tmp/plugin1/s" },
+                },
+            })
         );
     }
 }

@@ -3,12 +3,13 @@
 //! A host turns such a line into one of its own log. It is easily upset: a level, message or time that is no text crashes
 //! it, and a line over 64 KiB is torn up.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
@@ -106,7 +107,10 @@ where
             // From the innermost outwards: an inner field hides an outer one of its name.
             if let Some(SpanFields(outer)) = span.extensions().get() {
                 for (key, value) in &outer.values {
-                    fields.values.entry(key).or_insert_with(|| value.clone());
+                    fields
+                        .values
+                        .entry(key.clone())
+                        .or_insert_with(|| value.clone());
                 }
             }
         }
@@ -119,7 +123,8 @@ where
 #[derive(Default)]
 struct Fields {
     message: String,
-    values: Map<String, Value>,
+    /// Sorted, so that a line reads the same whatever another crate asks of `serde_json`.
+    values: BTreeMap<String, Value>,
 }
 
 impl Fields {
@@ -216,10 +221,11 @@ fn line(level: &Level, module: &str, at: Timestamp, fields: Fields) -> Vec<u8> {
     line
 }
 
-fn written(keys: &Map<String, Value>) -> Vec<u8> {
-    let mut line = Value::Object(keys.clone()).to_string();
-    line.push('\n');
-    line.into_bytes()
+fn written(keys: &BTreeMap<String, Value>) -> Vec<u8> {
+    // Texts, numbers and truth values under text keys are always JSON.
+    let mut line = serde_json::to_vec(keys).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 /// Shortens `text` to `max` bytes or a little less, between two characters.

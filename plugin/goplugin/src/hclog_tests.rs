@@ -135,7 +135,7 @@ fn no_line_reaches_64_kib_and_each_is_still_an_object() {
 fn where_cutting_texts_is_not_enough_the_message_stays() {
     let mut fields = Fields {
         message: "what happened".to_owned(),
-        values: Map::new(),
+        values: BTreeMap::new(),
     };
     for number in 0..20_000 {
         fields
