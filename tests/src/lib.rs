@@ -67,6 +67,8 @@ pub struct World {
     /// The issuer `github`.
     pub ci: Issuer,
     broker: Option<Child>,
+    /// The port of loopback the broker listens on instead of its socket.
+    tcp: Option<SocketAddr>,
 }
 
 impl World {
@@ -131,9 +133,22 @@ impl World {
             people,
             ci,
             broker: None,
+            tcp: None,
         };
         world.up().await;
         world
+    }
+
+    /// Has the broker listen on a port of loopback instead of its socket, from its next start on.
+    pub fn listen_on_tcp(&mut self) {
+        let port = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let socket = self.dir.path().join("run/writ.sock");
+        edit(
+            &self.dir.path().join("writ.hcl"),
+            &format!("\"unix\" {{ path = \"{}\" }}", socket.display()),
+            &format!("\"tcp\" {{ address = \"{port}\" }}"),
+        );
+        self.tcp = Some(port);
     }
 
     /// Starts the broker and waits until it serves.
@@ -246,7 +261,10 @@ impl World {
 
     /// The broker's address as one types it.
     pub fn address_text(&self) -> String {
-        format!("unix://{}", self.dir.path().join("run/writ.sock").display())
+        match &self.tcp {
+            Some(tcp) => format!("http://{tcp}"),
+            None => format!("unix://{}", self.dir.path().join("run/writ.sock").display()),
+        }
     }
 
     /// What the broker logged so far.

@@ -7,6 +7,7 @@ mod document;
 mod exit;
 mod explain;
 mod failure;
+mod patience;
 mod private;
 mod screen;
 mod story;
