@@ -7,22 +7,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::address::{Address, AddressError};
+use crate::client::Token;
 use crate::fetch::{FetchError, Fetcher};
-
-/// A bearer token: faceless, and wiped when dropped.
-pub struct Token(Zeroizing<String>);
-
-impl Token {
-    /// Takes a token as it was read.
-    pub fn new(text: Zeroizing<String>) -> Token {
-        Token(text)
-    }
-
-    /// The token itself, to be sent to the broker and nowhere else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Where a GitHub Actions job with `id-token: write` asks for its token.
 pub struct GithubActions {
@@ -56,7 +42,7 @@ impl GithubActions {
             .await?;
         let answer: Answer =
             serde_json::from_slice(&body).map_err(|_| AmbientError::NotUnderstood)?;
-        Ok(Token(answer.value))
+        Token::new(&answer.value).map_err(|_| AmbientError::NotUnderstood)
     }
 }
 
@@ -150,6 +136,20 @@ mod tests {
             error.to_string(),
             "the CI system's answer has no token in it"
         );
+    }
+
+    #[tokio::test]
+    async fn a_token_that_no_header_can_carry_is_none() {
+        for body in [r#"{"value":""}"#, r#"{"value":"a.b\r\nx-evil: c"}"#] {
+            let server = serve(vec![answer("200 OK", body)]).await;
+            let outcome = job(&format!("http://{}/token", server.host))
+                .token_by(&Fetcher::loopback().unwrap(), "writ")
+                .await;
+            assert!(
+                matches!(outcome, Err(AmbientError::NotUnderstood)),
+                "{body}"
+            );
+        }
     }
 
     #[tokio::test]

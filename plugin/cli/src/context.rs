@@ -177,11 +177,9 @@ async fn ambient(audience: &str) -> Result<Token, Failure> {
     };
     let job = GithubActions::from_environment(|name| std::env::var(name).ok())
         .ok_or_else(|| failed("there is no token".to_owned()))?;
-    let token = job
-        .token(audience)
+    job.token(audience)
         .await
-        .map_err(|error| failed(error.to_string()))?;
-    Token::new(token.reveal()).map_err(|error| failed(error.to_string()))
+        .map_err(|error| failed(error.to_string()))
 }
 
 fn unreachable(address: &str, error: &tonic::transport::Error) -> Failure {
