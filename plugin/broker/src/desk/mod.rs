@@ -54,7 +54,6 @@ impl Desk {
         key: SigningKey,
         origin: &str,
         bundle: Arc<BundleSlot>,
-        commit: Option<String>,
         clock: Clock,
         issuer: Issuer,
     ) -> Result<Arc<Desk>, DeskError> {
@@ -83,7 +82,7 @@ impl Desk {
             principals_locked: Locks::new(),
         };
         desk.close_what_a_crash_left_open().await?;
-        desk.record_bundle(commit).await?;
+        desk.record_bundle().await?;
         Ok(Arc::new(desk))
     }
 
@@ -110,11 +109,11 @@ impl Desk {
     }
 
     /// Records which bundle is in force from now.
-    pub async fn record_bundle(&self, commit: Option<String>) -> Result<(), AppendError> {
+    pub async fn record_bundle(&self) -> Result<(), AppendError> {
         let bundle = self.bundle().digest();
         self.append(
             self.clock.now(),
-            Fact::BundleLoaded { bundle, commit },
+            Fact::BundleLoaded { bundle },
             Vec::new(),
             (),
         )

@@ -48,7 +48,6 @@ pub(super) async fn open(
         key,
         &config.store.origin,
         Arc::clone(&parts.bundle),
-        None,
         clock,
         Issuer::new(config.aws.clone()),
     );

@@ -320,7 +320,7 @@ async fn keep_bundle(
                 broken = None;
                 let digest = bundle.digest().short();
                 tracing::info!(bundle = digest, "a new bundle is in force");
-                if let Err(error) = desk.record_bundle(None).await {
+                if let Err(error) = desk.record_bundle().await {
                     tracing::error!(%error, "the journal did not record which bundle is in force");
                 }
             }

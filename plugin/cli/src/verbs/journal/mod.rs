@@ -183,10 +183,7 @@ fn who(canonical: &[u8]) -> Option<String> {
     let event = writ_engine::event::Event::from_canonical(canonical).ok()?;
     use writ_engine::event::Fact;
     Some(match event.fact {
-        Fact::BundleLoaded { bundle, commit } => match commit {
-            Some(commit) => format!("{} at {commit}", bundle.short()),
-            None => bundle.short(),
-        },
+        Fact::BundleLoaded { bundle } => bundle.short(),
         Fact::Requested { request, .. } => format!(
             "{} asks for {} for {}",
             request.principal.id.name(),
