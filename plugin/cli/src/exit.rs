@@ -122,9 +122,10 @@ pub(crate) fn of_problem(problem: &Problem) -> Exit {
         Reason::RefusedByPolicy | Reason::NotPermitted | Reason::SelfApproval => Exit::Refused,
         Reason::NeedsApproval => Exit::Pending,
         Reason::WrongState => Exit::Ended,
-        Reason::JournalUnavailable | Reason::ClockBehind | Reason::ShuttingDown => {
-            Exit::Unreachable
-        }
+        Reason::JournalUnavailable
+        | Reason::StorageLow
+        | Reason::ClockBehind
+        | Reason::ShuttingDown => Exit::Unreachable,
         Reason::NotFound
         | Reason::AlreadyApproved
         | Reason::DigestMismatch
@@ -182,6 +183,7 @@ mod tests {
             (Reason::RateLimited, 1),
             (Reason::TooManySessions, 1),
             (Reason::JournalUnavailable, 9),
+            (Reason::StorageLow, 9),
             (Reason::ClockBehind, 9),
             (Reason::AwsRefused, 1),
             (Reason::AwsUnavailable, 1),
