@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Has the broker listen on a port of loopback instead of its socket, from its next start on.
-    pub fn listen_on_tcp(&mut self) {
+    pub fn listen_on_tcp(&mut self) -> SocketAddr {
         let port = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let socket = self.dir.path().join("run/writ.sock");
         edit(
@@ -149,6 +149,7 @@ impl World {
             &format!("\"tcp\" {{ address = \"{port}\" }}"),
         );
         self.tcp = Some(port);
+        port
     }
 
     /// Starts the broker and waits until it serves.
