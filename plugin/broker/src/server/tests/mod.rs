@@ -4,6 +4,7 @@ mod calls;
 mod door;
 mod keeping;
 mod life;
+mod limits;
 mod quiet;
 mod room;
 
