@@ -12,6 +12,7 @@
     reason = "the lint's exception for tests does not reach their supporting functions"
 )]
 
+pub mod ministack;
 pub mod rounds;
 
 use std::io::Write as _;
