@@ -14,6 +14,7 @@
 
 pub mod ministack;
 pub mod rounds;
+pub mod terraform;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -497,17 +498,22 @@ pub fn ci_job(branch: &str) -> GithubJob {
 
 /// The `writ` binary that `./tests/run` built.
 pub fn writ() -> PathBuf {
+    built("writ")
+}
+
+/// The binary `name` that `./tests/run` built.
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     let target = test
         .parent()
         .and_then(Path::parent)
         .expect("target/<profile>/deps/<test>");
-    let writ = target.join("writ");
+    let binary = target.join(name);
     assert!(
-        writ.exists(),
-        "build the binary first: `cargo build -p writ`, or run `./tests/run`"
+        binary.exists(),
+        "build `{name}` first: `cargo build --workspace`, or run `./tests/run`"
     );
-    writ
+    binary
 }
 
 /// The repository's root.
