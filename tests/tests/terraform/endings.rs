@@ -12,6 +12,8 @@ use crate::{on_call, standing};
 
 const APPLY: [&str; 4] = ["apply", "-no-color", "-input=false", "-auto-approve"];
 
+const PLAN: [&str; 3] = ["plan", "-no-color", "-input=false"];
+
 /// What a command does that runs until it is broken off; `${path.module}/using` says that it began.
 const USE: &str = "touch '${path.module}/using'; exec sleep 600";
 
@@ -39,7 +41,11 @@ impl Case<'_> {
 }
 
 /// A run that waits for an approval that does not come.
-async fn waiting<'a>(world: &World, reason: &str) -> (Terraform, Running, v1::Request) {
+async fn waiting(
+    world: &World,
+    command: &[&str],
+    reason: &str,
+) -> (Terraform, Running, v1::Request) {
     let case = Case {
         world,
         person: "mia",
@@ -47,7 +53,7 @@ async fn waiting<'a>(world: &World, reason: &str) -> (Terraform, Running, v1::Re
         used: "true",
     };
     let terraform = case.terraform(reason).await;
-    let run = terraform.start(&APPLY);
+    let run = terraform.start(command);
     let request = standing(world, reason, "pending").await;
     (terraform, run, request)
 }
@@ -100,6 +106,7 @@ impl Blow {
 
 /// One line of the table: the ending, what Terraform's run ends with, what becomes of the request, and who ended it.
 struct Line {
+    command: &'static [&'static str],
     blow: Blow,
     /// In Terraform's own words or the provider's; empty where Terraform was not left to say anything.
     says: &'static str,
@@ -108,26 +115,38 @@ struct Line {
     unheard: bool,
 }
 
-const WAITING: [Line; 4] = [
+const WAITING: [Line; 5] = [
     Line {
+        command: &PLAN,
+        blow: Blow::CtrlC,
+        says: "stopped while `prod-db-read` was waited for",
+        leaves: "withdrawn",
+        unheard: false,
+    },
+    // While it plans, `apply` does not tell its providers of a signal. Ctrl-C reaches them by itself.
+    Line {
+        command: &APPLY,
         blow: Blow::CtrlC,
         says: "stopped while `prod-db-read` was waited for",
         leaves: "withdrawn",
         unheard: false,
     },
     Line {
+        command: &PLAN,
         blow: Blow::Sigterm,
         says: "stopped while `prod-db-read` was waited for",
         leaves: "withdrawn",
         unheard: false,
     },
     Line {
+        command: &APPLY,
         blow: Blow::SigkillOfTerraform,
         says: "",
         leaves: "withdrawn",
         unheard: false,
     },
     Line {
+        command: &APPLY,
         blow: Blow::SigkillOfTheProvider,
         says: "Plugin did not respond",
         leaves: "withdrawn",
@@ -137,24 +156,28 @@ const WAITING: [Line; 4] = [
 
 const APPLYING: [Line; 4] = [
     Line {
+        command: &APPLY,
         blow: Blow::CtrlC,
         says: "local-exec provisioner error",
         leaves: "released",
         unheard: false,
     },
     Line {
+        command: &APPLY,
         blow: Blow::Sigterm,
         says: "local-exec provisioner error",
         leaves: "released",
         unheard: false,
     },
     Line {
+        command: &APPLY,
         blow: Blow::SigkillOfTerraform,
         says: "",
         leaves: "released",
         unheard: false,
     },
     Line {
+        command: &APPLY,
         blow: Blow::SigkillOfTheProvider,
         says: "",
         leaves: "released",
@@ -191,10 +214,10 @@ async fn a_run_that_is_broken_off_takes_its_request_back_or_gives_its_window_bac
     // All at once: the last of each takes the broker 90 seconds.
     let mut lines = JoinSet::new();
     for (number, line) in WAITING.iter().enumerate() {
-        let world = world.clone();
+        let (world, command) = (world.clone(), line.command);
         lines.spawn(async move {
             let reason = format!("waiting {number}");
-            let (_kept, run, request) = waiting(&world, &reason).await;
+            let (_kept, run, request) = waiting(&world, command, &reason).await;
             check(&world, line, &reason, run, request).await;
         });
     }
@@ -253,7 +276,7 @@ async fn a_run_whose_request_is_denied_says_by_whom_and_why() {
         return;
     }
     let world = World::start().await;
-    let (_kept, run, request) = waiting(&world, "INC-42").await;
+    let (_kept, run, request) = waiting(&world, &APPLY, "INC-42").await;
     let denial = v1::DenyRequestRequest {
         id: request.id,
         reason: "use the replica".to_owned(),
@@ -314,7 +337,7 @@ async fn a_broker_that_is_killed_and_comes_back_is_waited_for_and_asked_nothing_
         return;
     }
     let mut world = World::start().await;
-    let (_kept, run, request) = waiting(&world, "INC-42").await;
+    let (_kept, run, request) = waiting(&world, &APPLY, "INC-42").await;
     world.kill();
     tokio::time::sleep(Duration::from_secs(2)).await;
     world.up().await;
