@@ -108,7 +108,7 @@ fn cli_configuration() -> &'static Path {
 impl Terraform {
     /// The configuration `text`, for a caller with `token` at the world's broker, initialised.
     pub async fn new(world: &World, token: &str, text: &str) -> Terraform {
-        Terraform::at(&world.address_text(), token, text).await
+        Terraform::at(world.address_text(), token, text).await
     }
 
     /// The same for the broker at `address`.
