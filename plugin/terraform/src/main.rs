@@ -109,6 +109,12 @@ async fn main() -> ExitCode {
     tracing_subscriber::registry()
         .with(goplugin::hclog("provider.writ").with_filter(logged()))
         .init();
+    // A panic's message goes the way of the log, where secrets are masked, and fails one call only.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        let what = panic.payload_as_str().unwrap_or("no words");
+        tracing::error!(at, what, "a fault in the provider: please report it");
+    }));
 
     let variable = |name: &str| std::env::var(name).ok();
     // Without a working directory, there is none to tell runs apart by.
