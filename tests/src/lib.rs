@@ -190,6 +190,19 @@ impl World {
         }
     }
 
+    /// Has the broker listen on a port of loopback instead of its socket, from its next start on.
+    pub fn listen_on_tcp(&mut self) -> SocketAddr {
+        let port = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let socket = self.dir.path().join("run/writ.sock");
+        edit(
+            &self.dir.path().join("writ.hcl"),
+            &format!("\"unix\" {{ path = \"{}\" }}", socket.display()),
+            &format!("\"tcp\" {{ address = \"{port}\" }}"),
+        );
+        self.address = format!("http://{port}");
+        port
+    }
+
     /// Starts the broker and waits until it serves.
     pub async fn up(&mut self) {
         self.launch();
