@@ -73,7 +73,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
         .is_ok_and(|at: SystemTime| at >= newest);
     assert!(
         fresh,
-        "{} is missing or old: run `cargo test -p goplugin --examples` first",
+        "{} is missing or old: run `cargo build -p goplugin --examples`",
         path.display()
     );
     path

@@ -1,6 +1,6 @@
 //! The protocol from outside: a host of the tests' own starts real plugins and treats them well and badly.
 //!
-//! The plugins are the examples; `cargo test` builds them, `cargo test --test protocol` alone does not.
+//! The plugins are the examples; `cargo test` builds them, `cargo test --test protocol` by itself does not.
 
 #![allow(
     clippy::unwrap_used,
