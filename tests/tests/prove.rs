@@ -47,8 +47,11 @@ async fn answers(
     solver: Option<&Solver>,
 ) -> Vec<Answer> {
     let (files, tests) = bundle(change);
-    let suite = Suite::read(&files, &tests)
-        .unwrap_or_else(|report| panic!("{change:?}\n{}", report.render(false)));
+    // Some changes the engine's own lints refuse before a solver is asked. What is claimed has to find them as well.
+    let suite = Suite::read(&files, &tests).unwrap_or_else(|_| {
+        let (files, tests) = bundle(None);
+        Suite::read(&files, &tests).expect("the shipped bundle is sound")
+    });
     prove(&files, &suite, base, kinds, solver).await.unwrap()
 }
 
@@ -162,6 +165,26 @@ async fn each_change_that_breaks_a_promise_is_refuted_by_a_request_that_shows_it
             kind: Kind::Alive,
             claim: "`guard.contractors.short` forbids something",
             shows: "",
+        },
+        Breaks {
+            change: (
+                "access.cedar",
+                "when { context.window.duration <= duration(\"1h\") };",
+                "when { context.window.duration <= duration(\"1h\") && context.window.weekday + 9223372036854775807 > 0 };",
+            ),
+            kind: Kind::NeverErrors,
+            claim: "`proddb.read.oncall` has a value",
+            shows: "window.weekday",
+        },
+        Breaks {
+            change: (
+                "access.cedar",
+                "context.approvals.owner >= 1 &&\n  context.approvals.security",
+                "context.approvals.owner == 1 &&\n  context.approvals.security",
+            ),
+            kind: Kind::Monotone,
+            claim: "more approvals never take anything away",
+            shows: "two.approvals.owner",
         },
         Breaks {
             change: (
@@ -294,8 +317,12 @@ async fn without_a_solvers_answer_nothing_is_proved() {
                     assert!(!why.is_empty());
                     open += 1;
                 }
-                // What the symbolic compiler sees without asking: a comparison of two things that are always there.
-                Verdict::Proved => assert_eq!(answer.kind, Kind::NeverErrors, "{name}: {answer:?}"),
+                // What the symbolic compiler sees without asking, and an example that Cedar's authorizer confirms whoever
+                // made it up.
+                Verdict::Proved => assert!(
+                    matches!(answer.kind, Kind::NeverErrors | Kind::Alive),
+                    "{name}: {answer:?}"
+                ),
                 Verdict::Refuted { .. } => panic!("{name}: {answer:?}"),
             }
         }
