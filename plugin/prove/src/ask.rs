@@ -117,11 +117,13 @@ async fn ask(question: &Question, solver: &mut Running) -> Found {
 async fn look(
     question: &Question,
     compiler: &mut CedarSymCompiler<LocalSolver>,
-) -> Result<Option<Env>, Error> {
+) -> Result<Option<Env>, Box<Error>> {
     let (environment, schema) = (&question.environment, &question.schema);
-    let policy = |policy: &Policy| CompiledPolicy::compile(policy, environment, schema);
-    let set = |set: &PolicySet| CompiledPolicySet::compile(set, environment, schema);
-    match &question.about {
+    let policy =
+        |policy: &Policy| CompiledPolicy::compile(policy, environment, schema).map_err(Box::new);
+    let set =
+        |set: &PolicySet| CompiledPolicySet::compile(set, environment, schema).map_err(Box::new);
+    let found = match &question.about {
         What::NeverErrors(about) => {
             let about = policy(about)?;
             compiler
@@ -152,7 +154,8 @@ async fn look(
                 .check_disjoint_with_counterexample_opt(&one, &two)
                 .await
         }
-    }
+    };
+    found.map_err(Box::new)
 }
 
 /// Whether Cedar's own authorizer says of the example what the solver says of it.
@@ -161,13 +164,13 @@ fn holds(about: &What, example: &Env) -> bool {
     let asked =
         |set: &PolicySet| authorizer.is_authorized(&example.request, set, &example.entities);
     let allows = |set: &PolicySet| asked(set).decision() == Decision::Allow;
-    let alone = |policy: &Policy| PolicySet::from_policies([policy.clone()]);
+    let alone = |policy: &Policy| PolicySet::from_policies([policy.clone()]).ok();
     match about {
         What::NeverErrors(policy) => {
-            alone(policy).is_ok_and(|set| asked(&set).diagnostics().errors().next().is_some())
+            alone(policy).is_some_and(|set| asked(&set).diagnostics().errors().next().is_some())
         }
         What::Matches(policy) => {
-            alone(policy).is_ok_and(|set| asked(&set).diagnostics().reason().next().is_some())
+            alone(policy).is_some_and(|set| asked(&set).diagnostics().reason().next().is_some())
         }
         What::AllowsSomething(set) => allows(set),
         What::Implies(one, two) => allows(one) && !allows(two),

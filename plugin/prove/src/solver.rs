@@ -87,10 +87,12 @@ impl Solver {
 }
 
 /// Waits for an answer as long as one question may take.
-pub(crate) async fn within<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+pub(crate) async fn within<T>(
+    answer: impl Future<Output = Result<T, Box<Error>>>,
+) -> Result<T, String> {
     match tokio::time::timeout(QUESTION_MAX, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(chain(&error)),
+        Ok(Err(error)) => Err(chain(error.as_ref())),
         Err(_) => Err(format!("no answer within {} s", QUESTION_MAX.as_secs())),
     }
 }

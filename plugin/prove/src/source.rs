@@ -86,8 +86,9 @@ impl Source {
         let kinds: BTreeSet<&str> = self
             .actions()
             .filter(|(_, action)| {
-                let groups = action["memberOf"].as_array();
-                groups.is_some_and(|groups| groups.iter().any(|group| group["id"] == APPROVE))
+                let groups = action.get("memberOf").and_then(Value::as_array);
+                let approves = |group: &Value| group.get("id").is_some_and(|id| id == APPROVE);
+                groups.is_some_and(|groups| groups.iter().any(approves))
             })
             .map(|(name, _)| name)
             .collect();
@@ -107,8 +108,9 @@ impl Source {
     }
 
     fn actions(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let actions = self.schema_json[""]["actions"].as_object();
+        let actions = self.schema_json.pointer("//actions");
         actions
+            .and_then(Value::as_object)
             .into_iter()
             .flatten()
             .map(|(name, action)| (name.as_str(), action))
@@ -166,13 +168,16 @@ fn conditions(condition: &str) -> Result<Vec<Value>, Unreadable> {
     let json = permit_when("assumed", condition)?
         .to_json()
         .map_err(Unreadable::of)?;
-    Ok(json["conditions"].as_array().cloned().unwrap_or_default())
+    let conditions = json.get("conditions").and_then(Value::as_array);
+    Ok(conditions.cloned().unwrap_or_default())
 }
 
 /// Adds conditions to a permit, in Cedar's JSON; a forbid stays as it is.
 fn under(mut policy: Value, more: &[Value]) -> Value {
-    if policy["effect"] == "permit"
-        && let Some(conditions) = policy["conditions"].as_array_mut()
+    if policy
+        .get("effect")
+        .is_some_and(|effect| effect == "permit")
+        && let Some(conditions) = policy.get_mut("conditions").and_then(Value::as_array_mut)
     {
         conditions.extend_from_slice(more);
     }
