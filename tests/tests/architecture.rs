@@ -19,8 +19,9 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, Fil
 use serde_json::Value;
 use writ_tests::root;
 
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "writ-engine",
+    "writ-prove",
     "writ-api",
     "writ-broker",
     "writ-sandbox",

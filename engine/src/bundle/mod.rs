@@ -8,6 +8,7 @@ pub mod report;
 
 use std::collections::BTreeMap;
 
+use crate::approval::Kind;
 use crate::decide::PolicyRef;
 use crate::digest::Digest;
 use crate::scope::{Scope, ScopeId};
@@ -130,6 +131,11 @@ impl Bundle {
     /// Who there is.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// The kinds of approval there are.
+    pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.policies.kinds.iter()
     }
 
     /// Where the policy of that `@id` stands.

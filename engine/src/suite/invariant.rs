@@ -35,18 +35,33 @@ const TEXT_OTHER: &str = "something else";
 
 /// One invariant: whom and what it is about, and what it promises of them.
 #[derive(Debug)]
-pub(super) struct Invariant {
-    pub(super) name: String,
+pub struct Invariant {
+    /// Its name, in the words of whoever made the promise.
+    pub name: String,
+    /// Whom and what it is about, as it is written: it may be meant for people who are not hired yet.
+    pub about: About,
+    /// What it promises.
+    pub promises: Vec<Promise>,
     /// A moment from which the days of the week are counted; any will do.
     pub(super) at: Moment,
     pub(super) who: BTreeSet<PrincipalId>,
     pub(super) scopes: BTreeSet<ScopeId>,
-    pub(super) promises: Vec<Promise>,
+}
+
+/// Whom and what an invariant is about, as it is written.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// `NAME`, `group:NAME` and `workload:NAME`; everyone where nothing is written.
+    pub who: Option<Vec<String>>,
+    /// The same, of those it is not about.
+    pub except: Vec<String>,
+    /// Which scopes; all there may ever be where nothing is written.
+    pub scopes: Option<BTreeSet<ScopeId>>,
 }
 
 /// What is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Promise {
+pub enum Promise {
     /// No window is longer.
     Longest(Duration),
     /// At least so many distinct people consent.

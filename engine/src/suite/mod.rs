@@ -55,11 +55,10 @@ use serde::Serialize;
 use crate::bundle::{Bundle, BundleFiles, Report, check_size};
 
 pub use coverage::{Coverage, Gap};
-pub use invariant::{QUESTIONS_MAX, TOKENS_MAX};
+pub use invariant::{About, Invariant, Promise, QUESTIONS_MAX, TOKENS_MAX};
 pub use mutate::{MUTANTS_MAX, Mutation, Unnoticed};
 
 use cedar::Cedar;
-use invariant::Invariant;
 use row::Row;
 use who_can::WhoCan;
 
@@ -221,6 +220,14 @@ impl Suite {
     /// The bundle that is tested.
     pub fn bundle(&self) -> Option<&Bundle> {
         self.worlds.first().map(|world| world.bundle.as_ref())
+    }
+
+    /// The invariants, each with the place where it is written.
+    pub fn invariants(&self) -> impl Iterator<Item = (&Place, &Invariant)> {
+        self.checks.iter().filter_map(|check| match &check.what {
+            What::Invariant(invariant) => Some((&check.place, invariant.as_ref())),
+            What::Row(_) | What::WhoCan(_) | What::Cedar(_) => None,
+        })
     }
 
     /// Runs every test whose name fits `only`; a failure stops nothing.

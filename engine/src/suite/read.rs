@@ -15,7 +15,7 @@ use crate::request::{REASON_MAX, TICKET_MAX};
 use crate::scope::{Scope, ScopeId};
 use crate::window::{Duration, Moment};
 
-use super::invariant::{Invariant, Promise};
+use super::invariant::{About, Invariant, Promise};
 use super::names::{Names, Who};
 use super::row::{Expect, Row};
 use super::who_can::WhoCan;
@@ -620,9 +620,19 @@ impl<'a> Tests<'a> {
     }
 
     fn invariant(&mut self, name: Placed<String>, mut block: Reader<'a>, at: Moment) {
-        let who = block.strings("who").map(|list| self.ids(&list.value));
-        let except = block.strings("except").map(|list| self.ids(&list.value));
+        let written = |list: &Placed<Vec<Placed<String>>>| -> Vec<String> {
+            list.value.iter().map(|name| name.value.clone()).collect()
+        };
+        let who = block.strings("who");
+        let except = block.strings("except");
         let scopes = block.strings("scopes").map(|list| self.scopes(&list.value));
+        let about = About {
+            who: who.as_ref().map(written),
+            except: except.as_ref().map(written).unwrap_or_default(),
+            scopes: scopes.clone(),
+        };
+        let who = who.map(|list| self.ids(&list.value));
+        let except = except.map(|list| self.ids(&list.value));
         let longest = block.parsed("longest", Duration::from_str);
         let people = block.u32("approvals_min", 1..=PEOPLE_MOST);
         let self_approval = self.kept(&mut block, "self_approval", false);
@@ -664,10 +674,11 @@ impl<'a> Tests<'a> {
         block.finish();
         let invariant = Invariant {
             name: name.value,
+            about,
+            promises,
             at,
             who,
             scopes,
-            promises,
         };
         let test = invariant.to_string();
         self.add(&test, start, What::Invariant(Box::new(invariant)));

@@ -124,7 +124,7 @@ async fn run(context: &Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Can(args) => verbs::can::run(context, args).await,
         Verb::Scopes(args) => verbs::scopes::run(context, args).await,
         Verb::Journal(args) => verbs::journal::run(context, args).await,
-        Verb::Policy(args) => verbs::policy::run(context, args),
+        Verb::Policy(args) => verbs::policy::run(context, args).await,
         Verb::Completion(args) => verbs::completion::run(context, args),
     }
 }

@@ -1,6 +1,7 @@
 //! `writ policy`: works on a bundle offline, without a broker. One file a verb.
 
 mod check;
+mod prove;
 mod test;
 
 use std::path::Path;
@@ -25,12 +26,14 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Check(check::Args),
+    Prove(prove::Args),
     Test(test::Args),
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.verb {
         Verb::Check(args) => check::run(context, &args),
+        Verb::Prove(args) => prove::run(context, &args).await,
         Verb::Test(args) => test::run(context, &args),
     }
 }
@@ -48,7 +51,6 @@ fn read(folder: &Path) -> Result<Result<BundleFiles, Report>, Failure> {
 }
 
 /// A folder's texts and the bundle they make.
-#[expect(dead_code, reason = "the verbs that come next load with it")]
 fn load(context: &Context, folder: &Path) -> Result<(BundleFiles, Bundle), Failure> {
     let files = read(folder)?.map_err(|report| invalid(context, &report))?;
     let bundle = Bundle::load(&files).map_err(|report| invalid(context, &report))?;
