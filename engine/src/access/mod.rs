@@ -18,6 +18,7 @@
 
 pub mod circumstance;
 pub mod class;
+pub mod explain;
 pub mod lock;
 
 use std::collections::{BTreeMap, BTreeSet};

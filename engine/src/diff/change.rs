@@ -80,7 +80,7 @@ changes! {
     ApproversReduced = "approvers-reduced", High, "Fewer people have to consent than before";
     ApprovalReplaced = "approval-replaced", High, "Others have to consent than before";
     AlternativeAdded = "approval-alternative-added", High, "Others can consent instead of those who had to";
-    TicketRemoved = "ticket-removed", High, "What needed a ticket is given without one";
+    TicketRemoved = "ticket-removed", High, "A scope can be had without the ticket it needed, or with another kind of ticket";
     WorkloadConditionsWidened = "workload-conditions-widened", High, "A workload can have a scope with tokens it could not have it with before";
     TimesWidened = "times-widened", High, "A scope can be had at times at which it could not";
     ReasonWidened = "reason-widened", High, "A scope can be had for reasons for which it could not";
@@ -95,7 +95,7 @@ changes! {
     ApprovalAdded = "approval-added", Low, "What was given at once needs someone's consent";
     ApproversAdded = "approvers-added", Low, "More people have to consent than before";
     AlternativeRemoved = "approval-alternative-removed", Low, "Others can no longer consent instead";
-    TicketAdded = "ticket-added", Low, "What was given without a ticket needs one";
+    TicketAdded = "ticket-added", Low, "A scope needs a ticket it did not need, or another kind of ticket";
     WorkloadConditionsNarrowed = "workload-conditions-narrowed", Low, "A workload can no longer have a scope with tokens it could have it with before";
     TimesNarrowed = "times-narrowed", Low, "A scope can no longer be had at times at which it could";
     ReasonNarrowed = "reason-narrowed", Low, "A scope can no longer be had for reasons for which it could";

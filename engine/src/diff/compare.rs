@@ -367,12 +367,16 @@ fn tops(steps: &[Step]) -> impl Iterator<Item = &Step> {
     })
 }
 
-/// The step that says who could consent to a window of `duration` with these approvals.
+/// The step that says who could consent to a window of `duration` with these approvals; none where fewer would do.
 fn at<'s>(steps: &'s [Step], needs: &BTreeMap<Kind, u32>, duration: Duration) -> Option<&'s Step> {
-    steps
-        .iter()
-        .filter(|step| step.needs == *needs && step.longest >= duration)
-        .min_by_key(|step| step.longest)
+    let mut long_enough = steps.iter().filter(|step| step.longest >= duration);
+    let fewer = |step: &Step| step.needs != *needs && covers(needs, &step.needs);
+    if long_enough.clone().any(fewer) {
+        return None;
+    }
+    let shortest = |step: &&Step| step.longest;
+    let same = long_enough.by_ref().filter(|step| step.needs == *needs);
+    same.min_by_key(shortest)
 }
 
 /// Whether a window of `duration` is given with these approvals: more never take away, a shorter window never does.

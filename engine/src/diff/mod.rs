@@ -715,7 +715,11 @@ impl Comparison<'_> {
                 };
                 notes.push((Change::ViewChanged, [word(was), word(is)], cause.clone()));
             }
-            if notes.iter().all(|(_, _, other)| *other != cause) {
+            // A policy about consent has its part in whatever else is said of consent.
+            let of_consent = aims.iter().flatten().any(|aim| aim.consents);
+            let consent_told = || self.found.values().any(|found| !found.steps.is_empty());
+            if notes.iter().all(|(_, _, other)| *other != cause) && !(of_consent && consent_told())
+            {
                 notes.extend(self.without_effect(changed, &cause));
             }
         }

@@ -1,7 +1,15 @@
 //! `writ policy`: works on a bundle offline, without a broker. One file a verb.
 
+mod base;
 mod check;
+mod diff;
+mod explain;
+mod report;
+mod snapshot;
+mod table;
 mod test;
+mod what_can;
+mod who_can;
 
 use std::path::Path;
 
@@ -26,12 +34,22 @@ pub(crate) struct Args {
 enum Verb {
     Check(check::Args),
     Test(test::Args),
+    Diff(diff::Args),
+    WhoCan(who_can::Args),
+    WhatCan(what_can::Args),
+    Explain(explain::Args),
+    Snapshot(snapshot::Args),
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.verb {
         Verb::Check(args) => check::run(context, &args),
         Verb::Test(args) => test::run(context, &args),
+        Verb::Diff(args) => diff::run(context, &args),
+        Verb::WhoCan(args) => who_can::run(context, &args),
+        Verb::WhatCan(args) => what_can::run(context, &args),
+        Verb::Explain(args) => explain::run(context, &args),
+        Verb::Snapshot(args) => snapshot::run(context, &args),
     }
 }
 
@@ -48,7 +66,6 @@ fn read(folder: &Path) -> Result<Result<BundleFiles, Report>, Failure> {
 }
 
 /// A folder's texts and the bundle they make.
-#[expect(dead_code, reason = "the verbs that come next load with it")]
 fn load(context: &Context, folder: &Path) -> Result<(BundleFiles, Bundle), Failure> {
     let files = read(folder)?.map_err(|report| invalid(context, &report))?;
     let bundle = Bundle::load(&files).map_err(|report| invalid(context, &report))?;
