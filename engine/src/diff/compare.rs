@@ -67,6 +67,7 @@ pub(super) fn compare(old: &[Vec<Step>], new: &[Vec<Step>], all: &[Circumstance]
                     && alike(&known.before, &delta.before)
                     && alike(&known.after, &delta.after)
                     && known.people == delta.people
+                    && known.probe.duration == delta.probe.duration
             });
             match same {
                 Some(known) => known.within.extend(delta.within),

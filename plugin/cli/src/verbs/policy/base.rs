@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use writ_broker::bundle::{FOLDER_IN_THE_WAY, belongs, lies_beside};
 use writ_engine::bundle::{BUNDLE_MAX, BundleFiles, FILE_MAX, FILES_MAX};
 
 use crate::exit::Exit;
@@ -90,6 +91,12 @@ fn commit(folder: &Path, revision: &str) -> Result<String, Failure> {
     Ok(id)
 }
 
+/// Git's mode of a folder.
+const FOLDER: &str = "040000";
+
+/// Git's mode of a submodule, which is a folder once it is checked out.
+const SUBMODULE: &str = "160000";
+
 /// One file of the bundle.
 struct Entry {
     name: String,
@@ -132,21 +139,20 @@ fn list(folder: &Path, commit: &str, home: &str, revision: &str) -> Result<Vec<E
         let name = path.strip_prefix(home).unwrap_or(path).to_owned();
         let mut fields = fields.split_ascii_whitespace();
         let (mode, _, object, size) = (fields.next(), fields.next(), fields.next(), fields.next());
-        if name.starts_with('.')
-            || mode == Some("040000")
-            || writ_broker::bundle::lies_beside(&name)
+        let is_folder = matches!(mode, Some(FOLDER | SUBMODULE));
+        if name.starts_with('.') || is_folder && !belongs(&name) || !is_folder && lies_beside(&name)
         {
             continue;
         }
         match mode {
             Some("100644" | "100755") => {}
+            Some(FOLDER | SUBMODULE) => return Err(refused(&name, FOLDER_IN_THE_WAY)),
             Some("120000") => {
                 return Err(refused(
                     &name,
                     "it is a symbolic link; put the file itself here",
                 ));
             }
-            Some("160000") => return Err(refused(&name, "it is a submodule, which no bundle has")),
             _ => return Err(refused(&name, "it is not a regular file")),
         }
         let (Some(object), Some(Ok(size))) = (object, size.map(str::parse::<usize>)) else {

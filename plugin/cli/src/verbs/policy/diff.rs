@@ -134,7 +134,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
 
 /// Adds the report to the job's page, where there is one.
 fn summarise(told: &Told<'_>) -> Result<(), Failure> {
-    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
+    let path = std::env::var_os("GITHUB_STEP_SUMMARY");
+    let Some(path) = path.filter(|path| !path.is_empty()) else {
         return Ok(());
     };
     let text = told.render(Format::Markdown, crate::screen::Paint::Plain);

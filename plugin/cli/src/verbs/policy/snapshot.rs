@@ -1,6 +1,7 @@
 //! `writ policy snapshot`: writes `access.lock`, so that a change of access also shows in a plain diff.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use writ_engine::access::lock::{LOCK, text};
@@ -13,6 +14,9 @@ use crate::failure::Failure;
 
 /// The largest lock that is read back, in bytes: far more than a person reviews.
 const LOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// As any text in a repository; the owner's umask takes from it.
+const LOCK_MODE: u32 = 0o666;
 
 /// Write who can have what into `access.lock`, beside the policies, for the code host's own diff
 #[derive(clap::Args)]
@@ -57,7 +61,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     if !fresh {
         // Through a file beside it, so that nobody ever reads half of it.
-        tempfile::NamedTempFile::new_in(&args.folder)
+        tempfile::Builder::new()
+            .permissions(std::fs::Permissions::from_mode(LOCK_MODE))
+            .tempfile_in(&args.folder)
             .and_then(|mut file| {
                 file.write_all(wanted.as_bytes())?;
                 file.persist(&path).map_err(|error| error.error)?;
