@@ -166,13 +166,14 @@ struct Key {
     causes: Vec<Cause>,
 }
 
-/// Of whom a finding is, and where an example may be had.
+/// Of whom a finding is.
 #[derive(Debug, Clone, Default)]
 struct Found {
     principals: BTreeSet<PrincipalId>,
     /// Of a difference in access, what each of them had and has.
     steps: BTreeMap<PrincipalId, [Vec<Step>; 2]>,
-    probe: Option<(Circumstance, Duration)>,
+    /// Of each of those, where an example may be had. One's own: a user's request would lack the claims of a workload's.
+    probes: BTreeMap<PrincipalId, (Circumstance, Duration)>,
 }
 
 impl Found {
@@ -209,7 +210,9 @@ impl Found {
             });
             let part = parts.entry(words).or_default();
             part.principals.insert(principal.clone());
-            part.probe.clone_from(&self.probe);
+            if let Some(probe) = self.probes.get(principal) {
+                part.probes.insert(principal.clone(), probe.clone());
+            }
         }
         parts
             .into_iter()
@@ -335,9 +338,9 @@ impl Comparison<'_> {
                 causes: causes.clone(),
             };
             let found = self.found.entry(key).or_default();
-            found.steps.insert(member.clone(), own);
+            found.steps.entry(member.clone()).or_insert(own);
             let probe = (circumstance.clone(), delta.probe.duration);
-            found.probe.get_or_insert(probe);
+            found.probes.entry(member.clone()).or_insert(probe);
         }
     }
 
@@ -783,8 +786,8 @@ impl Comparison<'_> {
         for (key, found) in self.found {
             for (words, part) in found.parts(person) {
                 let [before, after] = words.unwrap_or([key.before.clone(), key.after.clone()]);
-                let example = match (&part.probe, part.principals.first(), &key.scope) {
-                    (Some((circumstance, duration)), Some(principal), Some(scope)) => {
+                let example = match (part.probes.first_key_value(), &key.scope) {
+                    (Some((principal, (circumstance, duration))), Some(scope)) => {
                         let duration = *duration;
                         let asked = Asked {
                             principal,

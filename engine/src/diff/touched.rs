@@ -85,9 +85,6 @@ impl<'a> Touched<'a> {
                 self.principals.insert(id);
             }
         }
-        if [self.old, self.new].into_iter().any(looks_past_managers) {
-            self.find_reports_of(&mut people);
-        }
         // A workload's requests are those of the person who answers for it.
         for bundle in [self.old, self.new] {
             for (id, workload) in bundle.directory().workloads() {
@@ -97,24 +94,6 @@ impl<'a> Touched<'a> {
             }
         }
         people
-    }
-
-    /// Adds those who report to one of these `people`, directly or through others.
-    fn find_reports_of(&mut self, people: &mut BTreeSet<UserId>) {
-        loop {
-            let before = people.len();
-            for bundle in [self.old, self.new] {
-                for (id, user) in bundle.directory().users() {
-                    if user.manager.as_ref().is_some_and(|it| people.contains(it)) {
-                        people.insert(id.clone());
-                        self.principals.insert(PrincipalId::User(id.clone()));
-                    }
-                }
-            }
-            if people.len() == before {
-                return;
-            }
-        }
     }
 
     fn find_entries(&mut self) {
@@ -274,24 +253,6 @@ impl Within<'_, '_> {
             && self.touched.principals.is_empty()
             && self.heads.iter().all(|heads| heads.is_empty())
     }
-}
-
-/// Whether what a manager is, and not only who, matters to someone else's access: `principal.manager in Group::"leads"`.
-/// The one look at a manager that does not count is the usual one, by which a manager consents.
-fn looks_past_managers(bundle: &Bundle) -> bool {
-    bundle.policies().facts.values().any(|facts| {
-        let hint = facts.principal_hint.as_ref();
-        let by_name = hint.is_some_and(|hint| {
-            hint.op == HintOp::Eq
-                && matches!(&hint.target, HintTarget::Path(path)
-                    if path_is(path, &["context", "requester", "manager"]))
-        });
-        let mut paths = facts.conditions.iter().flat_map(|it| &it.paths);
-        paths.any(|path| {
-            let manager = path.iter().position(|name| name == "manager");
-            manager.is_some_and(|at| !by_name || at + 1 < path.len())
-        })
-    })
 }
 
 fn path_is(path: &[String], names: &[&str]) -> bool {

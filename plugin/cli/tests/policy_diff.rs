@@ -177,6 +177,23 @@ fn a_person_sees_what_their_change_gives_to_whom() {
 }
 
 #[test]
+fn the_readme_shows_what_the_command_prints() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(home.join("../../policies/README.md")).unwrap();
+    let transcript = fs::read_to_string(home.join("tests/transcripts/policy_diff.txt")).unwrap();
+    let (_, section) = readme.split_once("## See the diff\n").unwrap();
+    let blocks: Vec<&str> = section
+        .split("```console\n")
+        .skip(1)
+        .map(|block| block.split_once("```").unwrap().0)
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        assert!(transcript.contains(block), "no one types and sees\n{block}");
+    }
+}
+
+#[test]
 fn the_exit_code_says_clean_failed_found_or_invalid() {
     let repository = Repository::new();
     let code = |arguments: &[&str]| repository.diff(arguments).code;
@@ -187,7 +204,7 @@ fn the_exit_code_says_clean_failed_found_or_invalid() {
     assert_eq!(code(&["--nonsense"]), 1);
     assert_eq!(code(&["nowhere"]), 1);
     // A shorter window only takes away.
-    repository.edit("access.cedar", "duration(\"4h\")", "duration(\"3h\")");
+    repository.edit("access.cedar", "duration(\"8h\")", "duration(\"7h\")");
     for (least, expected) in [
         ("never", 0),
         ("critical", 0),
@@ -257,7 +274,7 @@ fn the_base_is_read_from_git_and_nothing_is_checked_out_or_run() {
     let text = fs::read(repository.policies().join("access.cedar")).unwrap();
     for revision in ["HEAD", "main", base.as_str(), &base[..10], "HEAD^{commit}"] {
         let document = repository.json(&["--base", revision]);
-        assert_eq!(found(&document), ["approval-removed"], "{revision}");
+        assert_eq!(found(&document), ["approval-removed"; 2], "{revision}");
         assert_eq!(document["diff"]["compared_with"], revision);
     }
     // Wherever it is run from, and whatever a caller's git was pointed to.
@@ -271,7 +288,7 @@ fn the_base_is_read_from_git_and_nothing_is_checked_out_or_run() {
         .output()
         .unwrap();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(found(&document), ["approval-removed"]);
+    assert_eq!(found(&document), ["approval-removed"; 2]);
     assert_eq!(document["diff"]["folder"], "policies/");
     assert!(!repository.home().join("pwned").exists());
     assert!(!policies.join("pwned").exists());
@@ -528,7 +545,7 @@ fn each_format_comes_from_the_command_and_githubs_job_gets_its_summary() {
         ("json", "{\n"),
         (
             "markdown",
-            "<!-- writ policy diff -->\n### Access: 1 finding: 1 critical\n",
+            "<!-- writ policy diff -->\n### Access: 2 findings: 2 critical\n",
         ),
         ("github", "::error file=policies/access.cedar,line="),
         ("sarif", "{\n"),
@@ -550,7 +567,7 @@ fn each_format_comes_from_the_command_and_githubs_job_gets_its_summary() {
     assert_eq!(output.status.code(), Some(2));
     let text = fs::read_to_string(&summary).unwrap();
     assert!(
-        text.starts_with("before\n<!-- writ policy diff -->\n### Access: 1 finding"),
+        text.starts_with("before\n<!-- writ policy diff -->\n### Access: 2 findings"),
         "{text}"
     );
 }
