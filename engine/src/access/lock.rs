@@ -37,8 +37,8 @@ fn starts(row: &Row) -> Vec<String> {
         .iter()
         .map(|path| {
             let only = match path.only.as_str() {
-                "" => "any",
-                only => only,
+                "" => "any".to_owned(),
+                only => in_its_column(only),
             };
             let (needs, who) = (needs(path), who(path));
             format!(
@@ -47,6 +47,20 @@ fn starts(row: &Row) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// Circumstances quote what policies compare with, and that can be any text: one that ended the line or the column could add
+/// lines to its writer's liking.
+fn in_its_column(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        let plain = c == ' ' || c.is_alphanumeric() || c.is_ascii_graphic();
+        match c {
+            c if plain && c != '|' => safe.push(c),
+            c => safe.extend(c.escape_unicode()),
+        }
+    }
+    safe
 }
 
 fn named(who: &Who) -> String {
@@ -82,5 +96,26 @@ fn who(path: &Path) -> String {
         (_, true) => "-".to_owned(),
         (true, false) => kinds.join("; "),
         (false, false) => format!("{}; not enough people", kinds.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_leaves_its_column() {
+        let rows = [
+            (
+                "with a ticket such as `INC-1`",
+                "with a ticket such as `INC-1`",
+            ),
+            ("`Störung`", "`Störung`"),
+            ("`x`\nprod | none", "`x`\\u{a}prod \\u{7c} none"),
+            ("a\u{202e}b\r\u{0}", "a\\u{202e}b\\u{d}\\u{0}"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(in_its_column(text), expected);
+        }
     }
 }

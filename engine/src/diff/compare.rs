@@ -36,6 +36,26 @@ pub(super) struct Delta {
     pub(super) people: BTreeSet<UserId>,
 }
 
+impl Delta {
+    /// Whether this, told of a longer time, says what `edge` would add of a second beside it: of the same requests the same,
+    /// or what moves the same way with the same consent and is no less grave.
+    fn says(&self, edge: &Delta, all: &[Circumstance]) -> bool {
+        let of_access =
+            |delta: &Delta| delta.people.is_empty() && delta.change != Change::ScopeWithoutApprover;
+        let as_grave = self.change.severity() >= edge.change.severity();
+        let alike = self.way == edge.way && as_grave && of_access(self) && of_access(edge);
+        let but_for_time = |number: &usize| {
+            let of = all.get(*number)?;
+            Some((&of.claims, &of.ticket, &of.reason))
+        };
+        let own: BTreeSet<_> = self.within.iter().filter_map(but_for_time).collect();
+        let mut others = edge.within.iter().filter_map(but_for_time);
+        self.probe.needs == edge.probe.needs
+            && (self.change == edge.change || alike)
+            && others.all(|other| own.contains(&other))
+    }
+}
+
 /// A point at which the two bundles answer differently.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Probe {
@@ -77,14 +97,13 @@ pub(super) fn compare(old: &[Vec<Step>], new: &[Vec<Step>], all: &[Circumstance]
     }
     let is_edge = |number: &usize| all.get(*number).is_some_and(|it| it.edge);
     // What is told of the time before and after need not be told again of the second between.
-    let told_plainly: Vec<(Change, BTreeMap<Kind, u32>)> = found
+    let plain: Vec<Delta> = found
         .iter()
         .filter(|delta| !delta.within.iter().all(is_edge))
-        .map(|delta| (delta.change, delta.probe.needs.clone()))
+        .cloned()
         .collect();
     found.retain(|delta| {
-        let key = (delta.change, delta.probe.needs.clone());
-        !delta.within.iter().all(is_edge) || !told_plainly.contains(&key)
+        !delta.within.iter().all(is_edge) || !plain.iter().any(|plain| plain.says(delta, all))
     });
     found
         .into_iter()

@@ -17,7 +17,7 @@ const BASE: &str = "HEAD";
 /// Say what a change of the bundle gives to whom: who gains or loses what, for how long, with whose consent
 ///
 /// Compares the folder with what a git revision has of it, or two folders. Who can have what is enumerated with the broker's
-/// own decision, offline; each finding comes with a request that the two decide differently.
+/// own decision, offline; each finding about that comes with a request that the two decide differently.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The bundle's folder (`policies` where none is named); or two folders, the one before and the one after
