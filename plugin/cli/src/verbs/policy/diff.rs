@@ -37,9 +37,9 @@ pub(crate) struct Args {
 /// From which severity on a finding fails the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum FailOn {
-    /// Anything at all.
+    /// Anything at all, also a change that has no effect.
     Info,
-    /// Anyone's access changed, or a policy that has no effect.
+    /// Anything that has an effect, also where access only narrowed.
     Low,
     /// As `low`, but not where access only narrowed.
     Medium,
