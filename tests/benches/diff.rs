@@ -94,7 +94,7 @@ fn files(raised: usize) -> BundleFiles {
         };
         let _ = writeln!(
             directory,
-            "user \"u{person}\" {{\n{manager}groups = [\"t{}\"]\n}}",
+            "user \"u{person}\" {{\nname = \"x\"\n{manager}groups = [\"t{}\"]\n}}",
             person % SCOPES
         );
     }

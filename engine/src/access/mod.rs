@@ -3,7 +3,7 @@
 //! There is no second evaluator. Each line of a table was asked of the evaluation that decides real requests, at every point
 //! where its answer can change:
 //!
-//! - **principals**: everyone of the directory; those whom no policy can tell apart are one [class](class) and asked about
+//! - **principals**: everyone of the directory; those whom no policy can tell apart are one [`class`] and asked about
 //!   once. A workload is asked about with each combination of the claims that policies compare.
 //! - **scopes**: every scope of the catalog that some permit's head names for the principal.
 //! - **windows**: each literal compared with `window.duration` or `window.closes_at`, and one second less.

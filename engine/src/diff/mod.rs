@@ -1,7 +1,7 @@
 //! What a change of a bundle gives to whom: two bundles compared by what they decide, not by how they read.
 //!
 //! The policies, the directory and the catalog are compared first, which costs no evaluation; from that follows which
-//! principals and scopes a change can touch at all ([`touched`]). Only these are asked about, of the evaluation that decides
+//! principals and scopes a change can touch at all (`touched`). Only these are asked about, of the evaluation that decides
 //! real requests, at every point where an answer can change (see [`crate::access`]). Every finding about a decision comes
 //! with a request that the two bundles decide differently, which was put to both with [`check`]. Where that does not show
 //! what the finding says, there is no report at all: a tool that is wrong about access must not be believed.
