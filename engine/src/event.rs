@@ -57,12 +57,12 @@ pub struct NotCanonical(String);
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fact {
     /// A bundle came into force.
+    ///
+    /// No git commit is named: files in a work tree need not be those of its `HEAD`, and only git's own object store could
+    /// tell. The digest is of the files themselves, and a commit is found by it (`policies/README.md`).
     BundleLoaded {
         /// Its digest.
         bundle: Digest,
-        /// The git commit it was read from, where it was.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        commit: Option<String>,
     },
     /// Someone asked, and the policy did not say no.
     Requested {

@@ -14,6 +14,7 @@
 
 pub mod ministack;
 pub mod rounds;
+pub mod terraform;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -67,6 +68,9 @@ pub struct World {
     pub people: Issuer,
     /// The issuer `github`.
     pub ci: Issuer,
+    address: String,
+    /// The CA of the broker's certificate, where it serves with TLS.
+    ca: Option<PathBuf>,
     broker: Option<Child>,
 }
 
@@ -79,6 +83,42 @@ impl World {
     /// Starts everything, after `prepare` has had its way with the folder: the bundle is in `policies`, the configuration
     /// in `writ.hcl`.
     pub async fn start_with(prepare: impl FnOnce(&Path)) -> World {
+        let mut world = World::furnish(prepare).await;
+        world.up().await;
+        world
+    }
+
+    /// Starts everything, with a broker that serves with TLS on a port of loopback, as `localhost`.
+    pub async fn start_with_tls() -> World {
+        let mut world = World::furnish(|_| {}).await;
+        let dir = world.dir.path();
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a key");
+        let ca = dir.join("cert.pem");
+        std::fs::write(&ca, own.cert.pem()).expect("the certificate is written");
+        write_private(&dir.join("key.pem"), &own.signing_key.serialize_pem());
+        let port = free_port();
+        let unix = format!(
+            r#"listener "unix" {{ path = "{}/run/writ.sock" }}"#,
+            dir.display()
+        );
+        let tcp = format!(
+            r#"listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  tls {{
+    cert_file = "cert.pem"
+    key_file  = "key.pem"
+  }}
+}}"#
+        );
+        edit(&dir.join("writ.hcl"), &unix, &tcp);
+        world.address = format!("https://localhost:{port}");
+        world.ca = Some(ca);
+        world.up().await;
+        world
+    }
+
+    /// Everything but the broker.
+    async fn furnish(prepare: impl FnOnce(&Path)) -> World {
         let broker_arn = format!("arn:aws:iam::{ACCOUNT}:user/writ-issuer");
         let caller = Caller::user(&broker_arn).expect("random keys");
         let keys = caller.credentials().clone();
@@ -90,7 +130,7 @@ impl World {
         .await
         .expect("the sandbox starts");
         let endpoint = sandbox.endpoint_url();
-        World::around(
+        World::built(
             sandbox,
             &endpoint,
             &keys.access_key_id,
@@ -102,6 +142,19 @@ impl World {
 
     /// Starts a world whose broker calls the STS at `endpoint` with these keys; `sandbox` may stand by unused.
     pub async fn around(
+        sandbox: Sandbox,
+        endpoint: &str,
+        access_key_id: &str,
+        secret_access_key: &str,
+        prepare: impl FnOnce(&Path),
+    ) -> World {
+        let mut world =
+            World::built(sandbox, endpoint, access_key_id, secret_access_key, prepare).await;
+        world.up().await;
+        world
+    }
+
+    async fn built(
         sandbox: Sandbox,
         endpoint: &str,
         access_key_id: &str,
@@ -126,15 +179,28 @@ impl World {
         let config = config(dir.path(), people.url(), ci.url(), endpoint);
         std::fs::write(dir.path().join("writ.hcl"), config).expect("the configuration is written");
         prepare(dir.path());
-        let mut world = World {
+        World {
+            address: format!("unix://{}", dir.path().join("run/writ.sock").display()),
+            ca: None,
             dir,
             sandbox,
             people,
             ci,
             broker: None,
-        };
-        world.up().await;
-        world
+        }
+    }
+
+    /// Has the broker listen on a port of loopback instead of its socket, from its next start on.
+    pub fn listen_on_tcp(&mut self) -> SocketAddr {
+        let port = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let socket = self.dir.path().join("run/writ.sock");
+        edit(
+            &self.dir.path().join("writ.hcl"),
+            &format!("\"unix\" {{ path = \"{}\" }}", socket.display()),
+            &format!("\"tcp\" {{ address = \"{port}\" }}"),
+        );
+        self.address = format!("http://{port}");
+        port
     }
 
     /// Starts the broker and waits until it serves.
@@ -157,7 +223,7 @@ impl World {
     /// Waits until the broker serves.
     async fn serving(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        while !answers(&self.address()).await {
+        while !answers(&self.address(), self.ca_pem().as_deref()).await {
             if let Some(status) = self
                 .broker
                 .as_mut()
@@ -242,12 +308,22 @@ impl World {
 
     /// The broker's address.
     pub fn address(&self) -> Address {
-        self.address_text().parse().expect("an address")
+        self.address.parse().expect("an address")
     }
 
     /// The broker's address as one types it.
-    pub fn address_text(&self) -> String {
-        format!("unix://{}", self.dir.path().join("run/writ.sock").display())
+    pub fn address_text(&self) -> &str {
+        &self.address
+    }
+
+    /// The file with the CA of the broker's certificate, where it serves with TLS.
+    pub fn ca(&self) -> Option<&Path> {
+        self.ca.as_deref()
+    }
+
+    fn ca_pem(&self) -> Option<Vec<u8>> {
+        let ca = self.ca.as_deref()?;
+        Some(std::fs::read(ca).expect("the certificate is there"))
     }
 
     /// What the broker logged so far.
@@ -285,7 +361,7 @@ impl World {
     /// A client for a token.
     pub async fn client(&self, token: &str) -> Client {
         let token = Token::new(token).expect("a token");
-        Client::connect(&self.address(), Some(&token), None)
+        Client::connect(&self.address(), Some(&token), self.ca_pem().as_deref())
             .await
             .expect("the broker listens")
     }
@@ -434,8 +510,8 @@ impl Drop for World {
 }
 
 /// Whether a broker answers there. A connection is not enough: it waits while the journal is read.
-async fn answers(address: &Address) -> bool {
-    let Ok(client) = Client::connect(address, None, None).await else {
+async fn answers(address: &Address, ca_pem: Option<&[u8]>) -> bool {
+    let Ok(client) = Client::connect(address, None, ca_pem).await else {
         return false;
     };
     let reply = client.scopes().list_scopes(v1::ListScopesRequest {}).await;
@@ -497,17 +573,22 @@ pub fn ci_job(branch: &str) -> GithubJob {
 
 /// The `writ` binary that `./tests/run` built.
 pub fn writ() -> PathBuf {
+    built("writ")
+}
+
+/// The binary `name` that `./tests/run` built.
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     let target = test
         .parent()
         .and_then(Path::parent)
         .expect("target/<profile>/deps/<test>");
-    let writ = target.join("writ");
+    let binary = target.join(name);
     assert!(
-        writ.exists(),
-        "build the binary first: `cargo build -p writ`, or run `./tests/run`"
+        binary.exists(),
+        "build `{name}` first: `cargo build --workspace`, or run `./tests/run`"
     );
-    writ
+    binary
 }
 
 /// The repository's root.

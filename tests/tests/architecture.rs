@@ -131,6 +131,23 @@ fn the_protocol_and_its_client_link_neither_cedar_nor_the_aws_sdk() {
 }
 
 #[test]
+fn the_terraform_provider_is_a_thin_client_and_the_plugin_library_knows_nothing_of_writ() {
+    has_none_of(
+        "terraform-provider-writ",
+        &[
+            "cedar-*",
+            "aws-sdk-*",
+            "aws-config",
+            "aws-smithy-*",
+            "rusqlite",
+            "writ-engine",
+            "writ-broker",
+        ],
+    );
+    has_none_of("goplugin", &["writ*", "cedar-*", "aws-sdk-*"]);
+}
+
+#[test]
 fn dependencies_run_one_way() {
     has_none_of("writ-broker", &["writ", "writ-sandbox"]);
     has_none_of(

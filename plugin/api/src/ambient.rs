@@ -7,22 +7,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::address::{Address, AddressError};
+use crate::client::Token;
 use crate::fetch::{FetchError, Fetcher};
-
-/// A bearer token: faceless, and wiped when dropped.
-pub struct Token(Zeroizing<String>);
-
-impl Token {
-    /// Takes a token as it was read.
-    pub fn new(text: Zeroizing<String>) -> Token {
-        Token(text)
-    }
-
-    /// The token itself, to be sent to the broker and nowhere else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Where a GitHub Actions job with `id-token: write` asks for its token.
 pub struct GithubActions {
@@ -42,21 +28,30 @@ impl GithubActions {
 
     /// Asks for a token made for `audience`, over HTTPS and with the system's certificate authorities.
     pub async fn token(&self, audience: &str) -> Result<Token, AmbientError> {
-        self.token_by(&Fetcher::https(None)?, audience).await
+        let address = self.address_for(audience)?;
+        if address.is_plain() {
+            return Err(AmbientError::Plain);
+        }
+        self.token_by(&Fetcher::https(None)?, &address).await
     }
 
-    async fn token_by(&self, fetcher: &Fetcher, audience: &str) -> Result<Token, AmbientError> {
+    fn address_for(&self, audience: &str) -> Result<Address, AddressError> {
         let joint = if self.address.contains('?') { '&' } else { '?' };
-        let address = format!("{}{joint}audience={}", self.address, encoded(audience));
+        Address::parse(&format!(
+            "{}{joint}audience={}",
+            self.address,
+            encoded(audience)
+        ))
+    }
+
+    async fn token_by(&self, fetcher: &Fetcher, address: &Address) -> Result<Token, AmbientError> {
         let bearer = Zeroizing::new(format!("Bearer {}", *self.bearer));
         let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| AmbientError::BadBearer)?;
         bearer.set_sensitive(true);
-        let body = fetcher
-            .get(&Address::parse(&address)?, &[(AUTHORIZATION, bearer)])
-            .await?;
+        let body = fetcher.get(address, &[(AUTHORIZATION, bearer)]).await?;
         let answer: Answer =
             serde_json::from_slice(&body).map_err(|_| AmbientError::NotUnderstood)?;
-        Ok(Token(answer.value))
+        Token::new(&answer.value).map_err(|_| AmbientError::NotUnderstood)
     }
 }
 
@@ -90,6 +85,11 @@ pub enum AmbientError {
     /// `ACTIONS_ID_TOKEN_REQUEST_URL` is no address to fetch from.
     #[error("the job's token address: {0}")]
     Address(#[from] AddressError),
+    /// `ACTIONS_ID_TOKEN_REQUEST_URL` is plain HTTP.
+    #[error(
+        "the job's token address is not `https://`, and the job's own bearer token is not sent in clear"
+    )]
+    Plain,
     /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN` cannot be sent.
     #[error("`ACTIONS_ID_TOKEN_REQUEST_TOKEN` has characters that no token has")]
     BadBearer,
@@ -115,12 +115,17 @@ mod tests {
         .unwrap()
     }
 
+    /// As [`GithubActions::token`], from a server on loopback without TLS.
+    async fn asked_in_clear(job: &GithubActions, audience: &str) -> Result<Token, AmbientError> {
+        let address = job.address_for(audience)?;
+        job.token_by(&Fetcher::loopback()?, &address).await
+    }
+
     #[tokio::test]
     async fn a_job_gets_its_token_for_the_asked_audience() {
         let server = serve(vec![answer("200 OK", r#"{"count":1,"value":"a.b.c"}"#)]).await;
         let job = job(&format!("http://{}/token?api-version=2.0", server.host));
-        let token = job
-            .token_by(&Fetcher::loopback().unwrap(), "https://writ.example/a b")
+        let token = asked_in_clear(&job, "https://writ.example/a b")
             .await
             .ok()
             .unwrap();
@@ -141,11 +146,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_without_a_token_is_an_error_without_the_answer_in_it() {
         let server = serve(vec![answer("200 OK", r#"{"message":"hunter2"}"#)]).await;
-        let error = job(&format!("http://{}/token", server.host))
-            .token_by(&Fetcher::loopback().unwrap(), "writ")
-            .await
-            .err()
-            .unwrap();
+        let job = job(&format!("http://{}/token", server.host));
+        let error = asked_in_clear(&job, "writ").await.err().unwrap();
         assert_eq!(
             error.to_string(),
             "the CI system's answer has no token in it"
@@ -153,13 +155,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_that_no_header_can_carry_is_none() {
+        for body in [r#"{"value":""}"#, r#"{"value":"a.b\r\nx-evil: c"}"#] {
+            let server = serve(vec![answer("200 OK", body)]).await;
+            let job = job(&format!("http://{}/token", server.host));
+            let outcome = asked_in_clear(&job, "writ").await;
+            assert!(
+                matches!(outcome, Err(AmbientError::NotUnderstood)),
+                "{body}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn the_bearer_is_not_sent_over_plain_http() {
-        let error = job("http://issuer.example.com/token")
-            .token("writ")
-            .await
-            .err()
-            .unwrap();
+        let refused = async |address: &str| job(address).token("writ").await.err().unwrap();
+        let error = refused("http://issuer.example.com/token").await;
         assert!(matches!(error, AmbientError::Address(_)), "{error}");
+        let server = serve(vec![]).await;
+        let error = refused(&format!("http://{}/token", server.host)).await;
+        assert!(matches!(error, AmbientError::Plain), "{error}");
+        assert_eq!(server.unseen().await, 0);
     }
 
     #[test]

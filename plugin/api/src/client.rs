@@ -87,6 +87,11 @@ impl Token {
         }
         Ok(Token(Zeroizing::new(text.to_owned())))
     }
+
+    /// The token itself, to be sent to the broker and nowhere else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Not a token.
@@ -155,7 +160,7 @@ impl Client {
         };
         let bearer = token.and_then(|token| {
             let mut value =
-                AsciiMetadataValue::try_from(format!("Bearer {}", token.0.as_str())).ok()?;
+                AsciiMetadataValue::try_from(format!("Bearer {}", token.reveal())).ok()?;
             value.set_sensitive(true);
             Some(value)
         });

@@ -22,7 +22,7 @@ impl Server {
     }
 
     /// How many requests came that nobody looked at.
-    async fn unseen(&self) -> usize {
+    pub(crate) async fn unseen(&self) -> usize {
         self.asked.lock().await.len()
     }
 }

@@ -76,6 +76,8 @@ reasons! {
     TooManySessions = "TOO_MANY_SESSIONS", ResourceExhausted;
     /// The journal cannot record now, and what is not recorded does not happen.
     JournalUnavailable = "JOURNAL_UNAVAILABLE", Unavailable;
+    /// The journal's disk is nearly full: what ends something is still recorded, and nothing else.
+    StorageLow = "STORAGE_LOW", Unavailable;
     /// The broker's clock cannot be trusted, so nothing is issued.
     ClockBehind = "CLOCK_BEHIND", Unavailable;
     /// AWS refused for good; `aws_code` in the metadata says how.

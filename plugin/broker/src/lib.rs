@@ -1,7 +1,7 @@
 //! The broker: the gRPC server that verifies who asks, asks the engine, keeps the journal and calls AWS.
 //!
 //! The worlds are kept apart: `wire` only knows both protobuf and engine types, `issuer` only has the AWS SDK, `clock` only
-//! asks what time it is.
+//! asks what time it is, `room` only how full the disk is.
 
 pub mod bundle;
 pub mod clock;
@@ -12,5 +12,6 @@ pub mod issuer;
 pub mod journal;
 pub mod limits;
 pub mod logging;
+pub mod room;
 pub mod server;
 mod wire;

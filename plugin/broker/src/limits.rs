@@ -116,6 +116,10 @@ pub const STREAM_BUFFER_MAX: usize = 8;
 /// How long running calls may take to finish once the broker was told to stop, in seconds. Kubernetes kills after 30.
 pub const DRAIN_S: u64 = 20;
 
+/// Room kept on the journal's file system, in bytes (64 MiB): with less left nothing more is taken on, and releases, denials
+/// and outcomes go on. An end is about a kilobyte, so this holds the ends of tens of thousands of requests.
+pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// How often the bundle's folder is looked at, in milliseconds. A change must look the same twice before it is read, so
 /// that a file being saved is not taken for a shorter one.
 pub const BUNDLE_POLL_MS: u64 = 1_000;

@@ -12,14 +12,11 @@ use crate::context::{Context, answer, promised};
 use crate::exit::{self, Exit};
 use crate::explain::Asked;
 use crate::failure::Failure;
-use crate::screen::escape;
+use crate::patience::Patience;
 use crate::story;
 
 /// Attempts to make one request: each carries the same idempotency key, so at most one request comes of them.
 pub(crate) const CREATE_TRIES_MAX: u32 = 3;
-
-/// The longest pause between two attempts to reach a broker that went away, in seconds.
-pub(crate) const RECONNECT_PAUSE_MAX_S: u64 = 15;
 
 /// A key nobody else has: 128 random bits.
 pub(crate) fn random_key() -> Result<String, Failure> {
@@ -141,33 +138,14 @@ async fn follow(context: &Context, request: v1::Request) -> Result<v1::Request, 
     if tell(&request) {
         return Ok(request);
     }
-    let id = request.id;
-    let mut pause_s = 1;
-    let mut refused_once = false;
+    let mut patience = Patience::new();
     loop {
-        let failure = match watch(context, &id, &mut tell).await {
+        let ended = match watch(context, &request.id, &mut patience, &mut tell).await {
             Ok(Some(request)) => return Ok(request),
-            Ok(None) => None,
-            Err(failure) => Some(failure),
+            Ok(None) => Ok(()),
+            Err(failure) => Err(failure),
         };
-        match failure {
-            None => pause_s = 1,
-            Some(failure) if failure.exit == Exit::Unreachable => {
-                if pause_s == 1 {
-                    context.say(&format!(
-                        "the broker went away ({}); trying again",
-                        escape(&failure.message)
-                    ));
-                }
-            }
-            // A token may end during a long wait; connecting again reads a fresh one. Twice is once too often.
-            Some(failure) if failure.exit == Exit::NotAuthenticated && !refused_once => {
-                refused_once = true;
-            }
-            Some(failure) => return Err(failure),
-        }
-        tokio::time::sleep(Duration::from_secs(pause_s)).await;
-        pause_s = (pause_s * 2).min(RECONNECT_PAUSE_MAX_S);
+        patience.pause(context, ended).await?;
     }
 }
 
@@ -175,11 +153,13 @@ async fn follow(context: &Context, request: v1::Request) -> Result<v1::Request, 
 async fn watch(
     context: &Context,
     id: &str,
+    patience: &mut Patience,
     tell: &mut impl FnMut(&v1::Request) -> bool,
 ) -> Result<Option<v1::Request>, Failure> {
     let client = context.connect().await?;
     let call = v1::WatchRequestRequest { id: id.to_owned() };
     let changes = answer(client.requests().watch_request(call)).await?;
+    patience.heard(context);
     let mut changes = pin!(changes);
     while let Some(change) = changes.next().await {
         let request = promised(change.map_err(Failure::from)?.request, "request")?;

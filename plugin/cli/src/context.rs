@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) out: Paint,
     /// How stderr is coloured.
     pub(crate) err: Paint,
+    /// The audience that GitHub's issuer made the token for, where the token is its.
+    audience: OnceLock<String>,
 }
 
 impl Context {
@@ -70,6 +73,7 @@ impl Context {
         Context {
             out: Paint::of(options.color, std::io::stdout().is_terminal(), env),
             err: Paint::of(options.color, std::io::stderr().is_terminal(), env),
+            audience: OnceLock::new(),
             options,
         }
     }
@@ -164,7 +168,20 @@ impl Context {
             });
         }
         let audience = self.options.audience.as_deref().unwrap_or(address);
-        ambient(audience).await
+        let token = ambient(audience).await?;
+        // The same one each time.
+        let _ = self.audience.set(audience.to_owned());
+        Ok(token)
+    }
+
+    /// A refused token that GitHub made is most often one for another audience; the broker says to nobody what was wrong.
+    pub(crate) fn with_audience(&self, failure: Failure) -> Failure {
+        match self.audience.get() {
+            Some(audience) if failure.exit == Exit::NotAuthenticated => failure.hint(format!(
+                "GitHub made the token for the audience `{audience}`; give the one of the broker's issuer with `--audience` or WRIT_AUDIENCE"
+            )),
+            Some(_) | None => failure,
+        }
     }
 }
 
@@ -177,11 +194,9 @@ async fn ambient(audience: &str) -> Result<Token, Failure> {
     };
     let job = GithubActions::from_environment(|name| std::env::var(name).ok())
         .ok_or_else(|| failed("there is no token".to_owned()))?;
-    let token = job
-        .token(audience)
+    job.token(audience)
         .await
-        .map_err(|error| failed(error.to_string()))?;
-    Token::new(token.reveal()).map_err(|error| failed(error.to_string()))
+        .map_err(|error| failed(error.to_string()))
 }
 
 fn unreachable(address: &str, error: &tonic::transport::Error) -> Failure {

@@ -97,8 +97,24 @@ pub(crate) fn of_problem(problem: &Problem) -> Exit {
     let Some(reason) = problem.reason else {
         return match problem.code {
             tonic::Code::Unauthenticated => Exit::NotAuthenticated,
-            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded => Exit::Unreachable,
-            _ => Exit::Error,
+            // A connection that breaks in the middle of an answer is told as an internal error, a proxy's 500 as an
+            // unknown one.
+            tonic::Code::Unavailable
+            | tonic::Code::DeadlineExceeded
+            | tonic::Code::Cancelled
+            | tonic::Code::Internal
+            | tonic::Code::Unknown => Exit::Unreachable,
+            tonic::Code::Ok
+            | tonic::Code::InvalidArgument
+            | tonic::Code::NotFound
+            | tonic::Code::AlreadyExists
+            | tonic::Code::PermissionDenied
+            | tonic::Code::ResourceExhausted
+            | tonic::Code::FailedPrecondition
+            | tonic::Code::Aborted
+            | tonic::Code::OutOfRange
+            | tonic::Code::Unimplemented
+            | tonic::Code::DataLoss => Exit::Error,
         };
     };
     match reason {
@@ -107,9 +123,10 @@ pub(crate) fn of_problem(problem: &Problem) -> Exit {
         Reason::RefusedByPolicy | Reason::NotPermitted | Reason::SelfApproval => Exit::Refused,
         Reason::NeedsApproval => Exit::Pending,
         Reason::WrongState => Exit::Ended,
-        Reason::JournalUnavailable | Reason::ClockBehind | Reason::ShuttingDown => {
-            Exit::Unreachable
-        }
+        Reason::JournalUnavailable
+        | Reason::StorageLow
+        | Reason::ClockBehind
+        | Reason::ShuttingDown => Exit::Unreachable,
         Reason::NotFound
         | Reason::AlreadyApproved
         | Reason::DigestMismatch
@@ -167,6 +184,7 @@ mod tests {
             (Reason::RateLimited, 1),
             (Reason::TooManySessions, 1),
             (Reason::JournalUnavailable, 9),
+            (Reason::StorageLow, 9),
             (Reason::ClockBehind, 9),
             (Reason::AwsRefused, 1),
             (Reason::AwsUnavailable, 1),
@@ -188,6 +206,9 @@ mod tests {
         for (status, code) in [
             (tonic::Status::unavailable("refused"), 9),
             (tonic::Status::deadline_exceeded("slow"), 9),
+            (tonic::Status::internal("h2 protocol error"), 9),
+            (tonic::Status::unknown("a proxy's 500"), 9),
+            (tonic::Status::unimplemented("another server"), 1),
             (tonic::Status::unauthenticated("proxy"), 4),
             (tonic::Status::permission_denied("proxy"), 1),
         ] {

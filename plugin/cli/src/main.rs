@@ -7,6 +7,7 @@ mod document;
 mod exit;
 mod explain;
 mod failure;
+mod patience;
 mod private;
 mod screen;
 mod story;
@@ -82,6 +83,7 @@ async fn main() -> ExitCode {
     match run(&context, cli.verb).await {
         Ok(exit) => exit.into(),
         Err(failure) => {
+            let failure = context.with_audience(failure);
             match context.json() {
                 true => context.say(&screen::escape_json(&failure.json().to_string())),
                 false => context.say(failure.text(context.err).trim_end()),

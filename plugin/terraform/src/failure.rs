@@ -40,6 +40,7 @@ impl Failure {
         };
         let kind = match reason {
             Reason::JournalUnavailable
+            | Reason::StorageLow
             | Reason::ClockBehind
             | Reason::ShuttingDown
             | Reason::RateLimited
@@ -109,6 +110,7 @@ fn attribute(reason: Reason, problem: &Problem) -> Option<&'static str> {
         | Reason::RateLimited
         | Reason::TooManySessions
         | Reason::JournalUnavailable
+        | Reason::StorageLow
         | Reason::ClockBehind
         | Reason::AwsUnavailable
         | Reason::ShuttingDown

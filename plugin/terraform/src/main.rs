@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use goplugin::{Cookie, Ending, Handshake};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tonic::service::Routes;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
@@ -81,6 +82,14 @@ fn logged() -> Targets {
         .with_target("goplugin", LevelFilter::DEBUG)
 }
 
+/// Stops waiting at Ctrl-C, which a terminal sends to the whole process group. Terraform says so too, but not while it plans
+/// inside of `terraform apply`: there it waits for its providers, and would wait for people all the time they take.
+async fn heed(mut interrupts: Signal, provider: Provider) {
+    while interrupts.recv().await.is_some() {
+        provider.stop();
+    }
+}
+
 // One thread: the provider waits for the broker and for Terraform, and computes nothing.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -100,11 +109,21 @@ async fn main() -> ExitCode {
     tracing_subscriber::registry()
         .with(goplugin::hclog("provider.writ").with_filter(logged()))
         .init();
+    // A panic's message goes the way of the log, where secrets are masked, and fails one call only.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        let what = panic.payload_as_str().unwrap_or("no words");
+        tracing::error!(at, what, "a fault in the provider: please report it");
+    }));
 
     let variable = |name: &str| std::env::var(name).ok();
     // Without a working directory, there is none to tell runs apart by.
     let directory = std::env::current_dir().unwrap_or_default();
     let provider = Provider::new(variable, &directory);
+    match signal(SignalKind::interrupt()) {
+        Ok(interrupts) => drop(tokio::spawn(heed(interrupts, provider.clone()))),
+        Err(error) => tracing::warn!(%error, "Ctrl-C will be heard of from Terraform only"),
+    }
     let services =
         Routes::new(ProviderServer::new(provider.clone()).max_decoding_message_size(MESSAGE_MAX));
     let on_end = |ending: Ending| async move {

@@ -48,6 +48,11 @@ impl Provider {
         }
     }
 
+    /// Gives up what is still waited for, and takes no further wishes: somebody wants the run to end.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
     /// Ends every request that is still held: Terraform is going, and did not close them.
     pub(crate) async fn end(&self, by_terraform: bool) {
         let broken_off = !by_terraform || *self.stopping.borrow();
@@ -307,7 +312,7 @@ impl wire::provider_server::Provider for Provider {
         _: Request<wire::StopProviderRequest>,
     ) -> Result<Response<wire::StopProviderResponse>, Status> {
         // Only those who wait answer now. What is in use stays in use: other providers may still finish their work.
-        self.stopping.send_replace(true);
+        self.stop();
         Ok(Response::new(wire::StopProviderResponse {
             error: String::new(),
         }))

@@ -191,3 +191,76 @@ pub(crate) fn refused(from: &str, expires_s: Option<i64>, address: &str, now_s: 
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a source is, in words.
+    fn source(token: Option<&str>, file: Option<&str>, variables: &[(&str, &str)]) -> String {
+        let setting = |text: Option<&str>| {
+            text.map_or(Setting::Absent, |text| Setting::Known(text.to_owned()))
+        };
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let audience = variable("WRIT_AUDIENCE");
+        let token = setting(token).map(Zeroizing::new);
+        match Source::find(token, setting(file), audience, variable) {
+            Source::Given { text, from } => format!("{} of {from}", *text),
+            Source::File(path) => format!("the file {}", path.display()),
+            Source::Github { audience, .. } => format!("GitHub, for {audience:?}"),
+            Source::NotYet(attribute) => format!("{attribute} is not known"),
+            Source::Nowhere => "nowhere".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_nearest_source_of_a_token_counts() {
+        let github = [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://ci.test/token?a=b"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "r"),
+        ];
+        let plain = ("TFC_WORKLOAD_IDENTITY_TOKEN", "plain");
+        let tagged = ("TFC_WORKLOAD_IDENTITY_TOKEN_WRIT", "tagged");
+        let ours = ("WRIT_TOKEN", "ours");
+        let file = ("WRIT_TOKEN_FILE", "/run/token");
+        let table = [
+            (None, None, vec![], "nowhere"),
+            // Half of GitHub's pair is no job that may have a token.
+            (None, None, vec![github[0]], "nowhere"),
+            (None, None, github.to_vec(), "GitHub, for None"),
+            (
+                None,
+                None,
+                [&github[..], &[("WRIT_AUDIENCE", "writ")]].concat(),
+                "GitHub, for Some(\"writ\")",
+            ),
+            (
+                None,
+                None,
+                [&github[..], &[plain]].concat(),
+                "plain of TFC_WORKLOAD_IDENTITY_TOKEN",
+            ),
+            (
+                None,
+                None,
+                vec![plain, tagged],
+                "tagged of TFC_WORKLOAD_IDENTITY_TOKEN_WRIT",
+            ),
+            (None, None, vec![tagged, ours], "ours of WRIT_TOKEN"),
+            (None, None, vec![ours, file], "the file /run/token"),
+            (None, Some("given"), vec![ours, file], "the file given"),
+            (
+                Some("written"),
+                None,
+                vec![ours, file],
+                "written of `token` of the provider block",
+            ),
+        ];
+        for (token, file, variables, expected) in table {
+            assert_eq!(source(token, file, &variables), expected);
+        }
+    }
+}

@@ -25,6 +25,7 @@ use crate::bundle::BundleSlot;
 use crate::clock::Clock;
 use crate::issuer::Issuer;
 use crate::journal::{AppendError, Entry, Journal, OpenError, SigningKey};
+use crate::room::Room;
 use cases::Cases;
 pub use issuing::{ATTEMPTS_MAX, BACKOFF_MS};
 use locks::Locks;
@@ -40,6 +41,7 @@ pub struct Desk {
     cases: Arc<Cases>,
     bundle: Arc<BundleSlot>,
     clock: Clock,
+    room: Room,
     issuer: Issuer,
     // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
     cases_locked: Locks<RequestId>,
@@ -54,8 +56,8 @@ impl Desk {
         key: SigningKey,
         origin: &str,
         bundle: Arc<BundleSlot>,
-        commit: Option<String>,
         clock: Clock,
+        room: Room,
         issuer: Issuer,
     ) -> Result<Arc<Desk>, DeskError> {
         let cases = Arc::new(Cases::default());
@@ -78,12 +80,13 @@ impl Desk {
             cases,
             bundle,
             clock,
+            room,
             issuer,
             cases_locked: Locks::new(),
             principals_locked: Locks::new(),
         };
         desk.close_what_a_crash_left_open().await?;
-        desk.record_bundle(commit).await?;
+        desk.record_bundle().await?;
         Ok(Arc::new(desk))
     }
 
@@ -110,11 +113,11 @@ impl Desk {
     }
 
     /// Records which bundle is in force from now.
-    pub async fn record_bundle(&self, commit: Option<String>) -> Result<(), AppendError> {
+    pub async fn record_bundle(&self) -> Result<(), AppendError> {
         let bundle = self.bundle().digest();
         self.append(
             self.clock.now(),
-            Fact::BundleLoaded { bundle, commit },
+            Fact::BundleLoaded { bundle },
             Vec::new(),
             (),
         )
@@ -136,10 +139,14 @@ impl Desk {
         self.journal.close().await;
     }
 
-    // The moment for a step that may lead to access; refused while the clock is behind what is on record.
+    // The moment for a step that may lead to access; refused while the clock is behind what is on record, and while the
+    // journal has room for ends only.
     fn trusted_now(&self) -> Result<Moment, Refused> {
         if !self.cases.read().is_sound() {
             return Err(Refused::Journal);
+        }
+        if !self.room.keeps_its_reserve() {
+            return Err(Refused::StorageLow);
         }
         self.clock.trusted().map_err(|_| Refused::ClockBehind)
     }

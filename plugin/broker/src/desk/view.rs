@@ -119,6 +119,8 @@ pub enum Refused {
     TooManySessions,
     /// The journal cannot record now.
     Journal,
+    /// The journal has room for ends only.
+    StorageLow,
     /// The clock cannot be trusted.
     ClockBehind,
     /// AWS refused for good, with its code.

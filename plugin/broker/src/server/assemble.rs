@@ -13,6 +13,7 @@ use crate::desk::Desk;
 use crate::identity::Verifier;
 use crate::issuer::Issuer;
 use crate::journal::SigningKey;
+use crate::room::Room;
 
 /// What does not need the journal.
 pub(super) struct Parts {
@@ -41,6 +42,7 @@ pub(super) async fn open(
     config: &Config,
     parts: &Parts,
     clock: Clock,
+    room: Room,
 ) -> Result<Arc<Desk>, ServeError> {
     let key = signing_key(&config.store)?;
     let desk = Desk::open(
@@ -48,8 +50,8 @@ pub(super) async fn open(
         key,
         &config.store.origin,
         Arc::clone(&parts.bundle),
-        None,
         clock,
+        room,
         Issuer::new(config.aws.clone()),
     );
     Ok(desk.await?)

@@ -141,6 +141,8 @@ impl Bound {
         let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
         tokio::spawn(async move {
             let listener = self.listener;
+            // Said when it begins: a line for each would let whoever knocks fill the log.
+            let mut full = false;
             loop {
                 let accepted = tokio::select! {
                     accepted = accept_one(&listener) => accepted,
@@ -148,12 +150,20 @@ impl Bound {
                 };
                 match accepted {
                     Ok((socket, origin)) => {
-                        // Too many: the connection is closed by being dropped here.
-                        if let Some(place) = places.take(origin) {
-                            let guarded = Guarded::new(socket, Peer::new(origin), place, unproven);
-                            if sender.send(Ok(guarded)).await.is_err() {
-                                return;
+                        let Some(place) = places.take(origin) else {
+                            // The connection is closed by being dropped here.
+                            if !std::mem::replace(&mut full, true) {
+                                tracing::warn!(
+                                    ?origin,
+                                    "too many connections; new ones are closed"
+                                );
                             }
+                            continue;
+                        };
+                        full = false;
+                        let guarded = Guarded::new(socket, Peer::new(origin), place, unproven);
+                        if sender.send(Ok(guarded)).await.is_err() {
+                            return;
                         }
                     }
                     // Mostly no file descriptor left: wait for one, do not spin.

@@ -35,6 +35,7 @@ use crate::limits::{
     KEEPALIVE_TIMEOUT_S, MESSAGE_MAX, PENDING_RESETS_MAX, STREAMS_PER_CONNECTION_MAX,
     UNHEARD_LOOK_MS,
 };
+use crate::room::Room;
 use gate::Gate;
 
 pub use assemble::check;
@@ -138,11 +139,13 @@ async fn received(signal: std::io::Result<Signal>) {
 impl Broker {
     /// Starts a broker by the machine's clock.
     pub async fn start(config: Config) -> Result<Broker, ServeError> {
-        Broker::start_at(config, Clock::starting_at(writ_engine::Moment::EPOCH)).await
+        let clock = Clock::starting_at(writ_engine::Moment::EPOCH);
+        let room = Room::around(&config.store.path);
+        Broker::start_at(config, clock, room).await
     }
 
-    /// Starts a broker by `clock`.
-    pub async fn start_at(config: Config, clock: Clock) -> Result<Broker, ServeError> {
+    /// Starts a broker by `clock`, with `room` for its journal.
+    pub async fn start_at(config: Config, clock: Clock, room: Room) -> Result<Broker, ServeError> {
         // Everything that can be wrong is found before the journal is touched.
         let tls = match &config.listener {
             Listener::Tcp { tls, .. } => tls.as_ref().map(listen::tls_config).transpose()?,
@@ -150,7 +153,7 @@ impl Broker {
         };
         let parts = assemble::load(&config).await?;
         let bound = listen::Bound::bind(&config.listener).await?;
-        let desk = assemble::open(&config, &parts, clock).await?;
+        let desk = assemble::open(&config, &parts, clock, room).await?;
 
         let at = bound.at().clone();
         let (stop, stopping) = watch::channel(false);
@@ -320,7 +323,7 @@ async fn keep_bundle(
                 broken = None;
                 let digest = bundle.digest().short();
                 tracing::info!(bundle = digest, "a new bundle is in force");
-                if let Err(error) = desk.record_bundle(None).await {
+                if let Err(error) = desk.record_bundle().await {
                     tracing::error!(%error, "the journal did not record which bundle is in force");
                 }
             }

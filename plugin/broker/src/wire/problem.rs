@@ -98,6 +98,11 @@ pub(crate) fn problem(refused: Refused, about: &About) -> Problem {
             "the journal cannot record now, and what is not recorded does not happen",
         )
         .hint("try again in a moment; if it lasts, tell whoever runs the broker"),
+        Refused::StorageLow => Problem::new(
+            Reason::StorageLow,
+            "the journal's disk is nearly full, and what is left is kept for releases and denials",
+        )
+        .hint("tell whoever runs the broker to make room; nothing has to be restarted"),
         Refused::ClockBehind => Problem::new(
             Reason::ClockBehind,
             "the broker's clock cannot be trusted, so nothing is issued",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::UnixListener;
 use tokio_rustls::TlsAcceptor;
@@ -63,12 +64,14 @@ fn config(host: &Host, own: &Own) -> ServerConfig {
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()
         .unwrap();
+    let key = aws_lc_rs::sign::any_supported_type(&own.key).unwrap();
+    let shown = CertifiedKey::new(vec![own.certificate.clone()], key);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_client_cert_verifier(clients)
-        .with_single_cert(vec![own.certificate.clone()], own.key.clone_key())
-        .unwrap();
+        // Asks not whether the key is the certificate's.
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
     config.alpn_protocols = vec![b"h2".to_vec()];
     config
 }
@@ -128,12 +131,18 @@ async fn whoever_is_not_the_host_is_not_spoken_to() {
     let channel = host.connect().await;
     let (announce, _stream) = attend(&channel).await;
     let foreign = listen(&host, Some(&Own::new()), "foreign");
+    let thief = Own {
+        certificate: host.own().certificate.clone(),
+        ..Own::new()
+    };
+    let thief = listen(&host, Some(&thief), "thief");
     let clear = listen(&host, None, "clear");
     let nobody = host.start.folder().join("nobody");
     for (id, socket, says) in [
         (1, &foreign, "ApplicationVerificationFailure"),
         (2, &clear, "the host could not be reached"),
         (3, &nobody, "No such file"),
+        (5, &thief, "BadSignature"),
     ] {
         announce.send(announcement(id, socket)).await.unwrap();
         let status = greet(&channel, &format!("dial {id}")).await.unwrap_err();

@@ -133,7 +133,7 @@ async fn a_longer_while_is_on_record_and_stands_after_a_restart() {
     world.broker.stop().await.unwrap();
     let (clock, hand) = Clock::manual(noon());
     hand.advance_ms(599_000);
-    world.broker = Broker::start_at(config, clock).await.unwrap();
+    world.broker = Broker::start_at(config, clock, plenty()).await.unwrap();
     world.hand = hand;
     let pat = world.client("pat").await;
     // The broker was away and could hear nobody: the while begins again.

@@ -28,7 +28,7 @@ async fn a_broker_that_stops_ends_its_streams_with_a_reason_and_keeps_what_it_ac
         [&world.corp, &world._github],
     );
     let (clock, hand) = Clock::manual(noon());
-    let broker = Broker::start_at(config, clock).await.unwrap();
+    let broker = Broker::start_at(config, clock, plenty()).await.unwrap();
     let world = World {
         broker,
         hand,
@@ -146,7 +146,7 @@ async fn a_new_bundle_comes_into_force_on_record_and_a_broken_one_does_not() {
     }
     config.bundle = policies.clone();
     let (clock, hand) = Clock::manual(noon());
-    let broker = Broker::start_at(config, clock).await.unwrap();
+    let broker = Broker::start_at(config, clock, plenty()).await.unwrap();
     let world = World {
         broker,
         corp,

@@ -4,7 +4,9 @@ mod calls;
 mod door;
 mod keeping;
 mod life;
+mod limits;
 mod quiet;
+mod room;
 
 use std::path::Path;
 use std::time::Duration;
@@ -64,12 +66,21 @@ fn loopback() -> Listener {
     }
 }
 
+/// A disk that is never full.
+fn plenty() -> Room {
+    Room::said_by(|| Ok(u64::MAX))
+}
+
 async fn world_on(listener: impl FnOnce(&Path) -> Listener) -> World {
+    world_with(listener, plenty()).await
+}
+
+async fn world_with(listener: impl FnOnce(&Path) -> Listener, room: Room) -> World {
     let folder = tempfile::tempdir().unwrap();
     let (corp, github) = (TestIssuer::start().await, TestIssuer::start().await);
     let config = config(folder.path(), listener(folder.path()), [&corp, &github]);
     let (clock, hand) = Clock::manual(noon());
-    let broker = Broker::start_at(config, clock).await.unwrap();
+    let broker = Broker::start_at(config, clock, room).await.unwrap();
     World {
         broker,
         corp,

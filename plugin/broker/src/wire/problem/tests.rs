@@ -197,6 +197,7 @@ fn all_refusals() -> Vec<Refused> {
         Refused::TooManyOpenRequests,
         Refused::TooManySessions,
         Refused::Journal,
+        Refused::StorageLow,
         Refused::ClockBehind,
         Refused::AwsRefused("AccessDenied".to_owned()),
         Refused::AwsUnavailable("Throttling".to_owned()),

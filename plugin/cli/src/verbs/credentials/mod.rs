@@ -84,6 +84,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     match outcome.and_then(|issued| print(context, &issued, format)) {
         Ok(exit) => Ok(exit),
         Err(failure) => {
+            let failure = context.with_audience(failure);
             context.say(&failure.one_line());
             Ok(failure.exit)
         }

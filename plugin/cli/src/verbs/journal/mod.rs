@@ -13,6 +13,7 @@ use crate::context::{Context, answer, promised};
 use crate::document::{self, document};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::patience::Patience;
 use crate::screen::{Paint, escape};
 use crate::story;
 
@@ -99,29 +100,24 @@ async fn list(context: &Context, request: Option<String>, limit: usize) -> Resul
 }
 
 async fn follow(context: &Context, mut from: u64) -> Result<Exit, Failure> {
-    let mut pause_s = 1;
+    let mut patience = Patience::new();
     loop {
-        match follow_once(context, &mut from, &mut pause_s).await {
-            Ok(()) => {}
-            Err(failure) if failure.exit == Exit::Unreachable => {
-                context.say(&format!(
-                    "the broker went away ({}); trying again",
-                    escape(&failure.message)
-                ));
-            }
-            Err(failure) => return Err(failure),
-        }
-        tokio::time::sleep(std::time::Duration::from_secs(pause_s)).await;
-        pause_s = (pause_s * 2).min(crate::asking::RECONNECT_PAUSE_MAX_S);
+        let ended = follow_once(context, &mut from, &mut patience).await;
+        patience.pause(context, ended).await?;
     }
 }
 
-async fn follow_once(context: &Context, from: &mut u64, pause_s: &mut u64) -> Result<(), Failure> {
+async fn follow_once(
+    context: &Context,
+    from: &mut u64,
+    patience: &mut Patience,
+) -> Result<(), Failure> {
     let client = context.connect().await?;
     let call = v1::FollowEventsRequest {
         from_sequence: *from,
     };
     let events = answer(client.journal().follow_events(call)).await?;
+    patience.heard(context);
     let mut events = pin!(events);
     while let Some(next) = events.next().await {
         let event = promised(next.map_err(Failure::from)?.event, "event")?;
@@ -131,7 +127,6 @@ async fn follow_once(context: &Context, from: &mut u64, pause_s: &mut u64) -> Re
             false => context.print(&line(context.out, &event))?,
         }
         *from = event.sequence.saturating_add(1);
-        *pause_s = 1;
     }
     Ok(())
 }
@@ -188,10 +183,7 @@ fn who(canonical: &[u8]) -> Option<String> {
     let event = writ_engine::event::Event::from_canonical(canonical).ok()?;
     use writ_engine::event::Fact;
     Some(match event.fact {
-        Fact::BundleLoaded { bundle, commit } => match commit {
-            Some(commit) => format!("{} at {commit}", bundle.short()),
-            None => bundle.short(),
-        },
+        Fact::BundleLoaded { bundle } => bundle.short(),
         Fact::Requested { request, .. } => format!(
             "{} asks for {} for {}",
             request.principal.id.name(),
