@@ -82,7 +82,7 @@ fn files(raised: usize) -> BundleFiles {
     for scope in 0..SCOPES {
         let _ = writeln!(
             catalog,
-            "scope \"s{scope}\" {{\ndescription = \"x\"\nsystem = \"y\"\nenvironment = \"prod\"\nowners = \"t{scope}\"\naws {{\nrole_arn = \"arn:aws:iam::123456789012:role/r{scope}\"\nregion = \"eu-west-1\"\nsession_policy = {{ Statement = [{{ Effect = \"Allow\", Action = \"s3:GetObject\", Resource = \"*\" }}] }}\n}}\n}}"
+            "scope \"s{scope}\" {{\ndescription = \"x\"\nsystem = \"sys\"\nenvironment = \"prod\"\nowners = \"t{scope}\"\naws {{\nrole_arn = \"arn:aws:iam::123456789012:role/r{scope}\"\nregion = \"eu-west-1\"\nsession_policy = {{ Statement = [{{ Effect = \"Allow\", Action = \"s3:GetObject\", Resource = \"*\" }}] }}\n}}\n}}"
         );
         let _ = writeln!(directory, "group \"t{scope}\" {{\ndescription = \"x\"\n}}");
     }

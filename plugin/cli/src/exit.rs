@@ -85,8 +85,9 @@ pub(crate) fn help() -> String {
     }
     text.push_str(
         "  `writ policy` ends with 0 (clean), 1 (it failed, or the command line is wrong), 2 (findings:\n  \
-         a change at or over `--fail-on`, a stale lock, a failed test, too little coverage, a mutant\n  \
-         that no test noticed) or 3 (the bundle, or a file of tests, is invalid).\n",
+         a change at or over `--fail-on`, a stale lock, a file that `fmt` would change, a failed\n  \
+         test, too little coverage, a mutant that no test noticed) or 3 (the bundle, or a\n  \
+         file of tests, is invalid).\n",
     );
     text.push_str("  `writ exec` ends with its command's code, or 128 and the number of the signal that ended it.");
     text

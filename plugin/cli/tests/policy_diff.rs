@@ -604,3 +604,47 @@ fn a_lock_is_written_once_and_stale_after_a_change_of_access() {
         "`--locked` writes nothing"
     );
 }
+
+#[test]
+fn formatting_changes_how_policies_look_and_nothing_they_do() {
+    let repository = Repository::new();
+    let fmt = |more: &[&str]| repository.writ(&[&["policy", "fmt"], more].concat());
+    assert_eq!(fmt(&[]).code, 0);
+    repository.commit("formatted");
+    let ran = fmt(&["--check"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    // All on one line, a comment in the middle, and a file that is as it should be.
+    let ugly = "// why\n@id(\"ugly\")permit(principal==User::\"mia\",action==Action::\"activate\",resource==Scope::\"staging-admin\")when{context.window.duration<=duration(\"1h\") // here\n};\n";
+    fs::write(repository.policies().join("more.cedar"), ugly).unwrap();
+    let ran = fmt(&["--check"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (2, "policies/more.cedar\n"),
+        "{}",
+        ran.stderr
+    );
+    let path = repository.policies().join("more.cedar");
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        ugly,
+        "`--check` writes nothing"
+    );
+    repository.commit("ugly");
+    let ran = fmt(&[]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (0, "policies/more.cedar\n"),
+        "{}",
+        ran.stderr
+    );
+    let pretty = fs::read_to_string(&path).unwrap();
+    assert!(
+        pretty.starts_with("// why\n@id(\"ugly\")\npermit (\n  principal"),
+        "{pretty}"
+    );
+    let ran = repository.diff(&["--fail-on", "info"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    // What is no bundle is left alone.
+    repository.append("more.cedar", "permit (");
+    assert_eq!(fmt(&[]).code, 3);
+}

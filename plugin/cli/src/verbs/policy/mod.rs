@@ -4,6 +4,7 @@ mod base;
 mod check;
 mod diff;
 mod explain;
+mod fmt;
 mod report;
 mod snapshot;
 mod table;
@@ -39,6 +40,7 @@ enum Verb {
     WhatCan(what_can::Args),
     Explain(explain::Args),
     Snapshot(snapshot::Args),
+    Fmt(fmt::Args),
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -50,6 +52,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         Verb::WhatCan(args) => what_can::run(context, &args),
         Verb::Explain(args) => explain::run(context, &args),
         Verb::Snapshot(args) => snapshot::run(context, &args),
+        Verb::Fmt(args) => fmt::run(context, &args),
     }
 }
 
