@@ -50,12 +50,6 @@ fn main() {
         .iter()
         .filter(|finding| finding.change == Change::DurationRaised);
     assert_eq!(raised.count(), CHANGED, "one finding for each change");
-    let start = Instant::now();
-    let everything: u64 = [old, new]
-        .iter()
-        .map(|side| table(side.bundle, Wanted::default()).evaluations)
-        .sum();
-    let of_everything = start.elapsed().as_secs_f64();
     let effort = report.effort;
     println!(
         "the diff: {:.2} s (median of {ROUNDS}; goal < 2), {} evaluations for {} of {} pairs",
@@ -64,6 +58,12 @@ fn main() {
         effort.pairs,
         effort.pairs_in_all
     );
+    let start = Instant::now();
+    let everything: u64 = [old, new]
+        .iter()
+        .map(|side| table(side.bundle, Wanted::default()).evaluations)
+        .sum();
+    let of_everything = start.elapsed().as_secs_f64();
     println!("everything: {of_everything:.2} s, {everything} evaluations");
     println!(
         "evaluations, everything / diff: {:.0} (goal >= 100)",
