@@ -9,10 +9,12 @@
 //!
 //! The rooms are the product's nouns; [`decide()`] is the one verb. [`suite`] asks it what a bundle's own tests want to know.
 
+pub mod access;
 pub mod approval;
 pub mod bundle;
 pub mod case;
 pub mod decide;
+pub mod diff;
 pub mod digest;
 pub mod event;
 pub mod principal;

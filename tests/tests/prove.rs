@@ -380,8 +380,8 @@ fn the_command_line_says_what_is_proved_and_ends_with_the_codes_of_policy() {
     for (name, text) in files.0.iter().chain(&tests.0) {
         std::fs::write(changed.path().join(name), text).unwrap();
     }
-    let base = shipped.display().to_string();
-    let refuted = run(changed.path(), &["--base", &base, "--json"], None);
+    let changed = changed.path().display().to_string();
+    let refuted = run(&shipped, &[&changed, "--json"], None);
     assert_eq!(refuted.status.code(), Some(2));
     let document: Value = serde_json::from_slice(&refuted.stdout).unwrap();
     let refuted: Vec<&str> = document["prove"]["answers"]
@@ -392,6 +392,8 @@ fn the_command_line_says_what_is_proved_and_ends_with_the_codes_of_policy() {
         .filter_map(|answer| answer["kind"].as_str())
         .collect();
     assert_eq!(refuted, ["invariant", "nothing-new"], "{document}");
+    let both = run(&shipped, &[&changed, "--base", "HEAD"], None);
+    assert_eq!(both.status.code(), Some(1));
 
     let invalid = run(nowhere.path(), &[], None);
     assert_eq!(invalid.status.code(), Some(3));

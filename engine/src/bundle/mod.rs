@@ -230,7 +230,9 @@ fn role(path: &str) -> Role {
         None if [SCHEMA, SCOPES, DIRECTORY].contains(&path) => Role::Part,
         None if path.starts_with('.') => Role::Beside,
         None if path.ends_with(".cedar") => Role::Part,
-        None if path.ends_with(".md") || ["LICENSE", "CODEOWNERS", "OWNERS"].contains(&path) => {
+        None if path.ends_with(".md")
+            || ["LICENSE", "CODEOWNERS", "OWNERS", crate::access::lock::LOCK].contains(&path) =>
+        {
             Role::Beside
         }
         None => Role::Stray,

@@ -1,7 +1,7 @@
 //! A question put into Cedar's terms: who asks, for what, and what the engine supplies as context.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Context, Entities, EntityUid, PolicyId, Request, RestrictedExpression};
@@ -84,6 +84,7 @@ impl<'a> Asker<'a> {
             opening: Opening::at(opens_at, self.bundle)?,
             reason,
             errored: RefCell::default(),
+            evaluations: Cell::new(0),
         })
     }
 
@@ -157,6 +158,8 @@ pub(super) struct Ask<'a> {
     /// Every policy that erred while this was answered: collected on the side, so that no path through the search can
     /// forget to pass it on.
     errored: RefCell<BTreeSet<PolicyId>>,
+    /// How many questions Cedar was asked so far.
+    evaluations: Cell<u64>,
 }
 
 impl<'a> Ask<'a> {
@@ -269,6 +272,7 @@ impl<'a> Ask<'a> {
         request: &Request,
     ) -> Answer {
         let facts = &self.asker.policies().facts;
+        self.evaluations.set(self.evaluations.get() + 1);
         let answer = evaluate(
             facts,
             slice.0.iter().map(|part| &part.set),
@@ -290,6 +294,11 @@ impl<'a> Ask<'a> {
         slice
             .heads()
             .filter_map(|head| Some((head, facts.get(&head.id)?)))
+    }
+
+    /// How many questions Cedar was asked so far.
+    pub(super) fn evaluations(&self) -> u64 {
+        self.evaluations.get()
     }
 
     /// No approval of any kind.

@@ -17,6 +17,7 @@ use cedar_policy::{
 use crate::approval::Kind;
 use crate::bundle::directory::Directory;
 use crate::bundle::policies::Policies;
+use crate::diff::Known;
 use crate::principal::UserId;
 
 /// The policies of a bundle by action and head, and the people of each group. Made once, when the bundle is loaded.
@@ -72,17 +73,26 @@ impl<T: Default> Keyed<T> {
 
 /// An entity and everything it is in: what `==` and `in` of a head can name.
 #[derive(Debug)]
-pub(super) struct Line(Vec<EntityUid>);
+pub(crate) struct Line(Vec<EntityUid>);
 
 impl Line {
     /// From the very snapshot the authorizer is given, so that both see one hierarchy.
-    pub(super) fn of(entities: &Entities, uid: &EntityUid) -> Line {
+    pub(crate) fn of(entities: &Entities, uid: &EntityUid) -> Line {
         let above = entities.ancestors(uid).into_iter().flatten();
         Line(std::iter::once(uid).chain(above).cloned().collect())
     }
 
+    /// Whether it is, or is in, this entity.
+    pub(crate) fn contains(&self, uid: &EntityUid) -> bool {
+        self.0.contains(uid)
+    }
+
     fn own(&self, uid: &EntityUid) -> bool {
         self.0.first() == Some(uid)
+    }
+
+    fn is(&self, named: &EntityTypeName) -> bool {
+        self.0.first().is_some_and(|uid| uid.type_name() == named)
     }
 }
 
@@ -134,12 +144,7 @@ impl Index {
     }
 
     fn add(&mut self, action: &EntityUid, policy: &Policy, policies: &Policies) {
-        let head = Head {
-            id: policy.id().clone(),
-            forbids: policy.effect() == Effect::Forbid,
-            principal: policy.principal_constraint(),
-            resource: policy.resource_constraint(),
-        };
+        let head = Head::of(policy);
         let of_action = self.parts.entry(action.clone()).or_default();
         let of_resource = of_action.under(head.resource_named());
         let part = of_resource.under(head.principal_named());
@@ -200,7 +205,7 @@ impl Index {
 }
 
 /// Decided exactly as Cedar does: actions and their groups are part of the snapshot.
-fn is_about(policy: &Policy, action: &EntityUid, entities: &Entities) -> bool {
+pub(super) fn is_about(policy: &Policy, action: &EntityUid, entities: &Entities) -> bool {
     match policy.action_constraint() {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(named) => named == *action,
@@ -211,6 +216,15 @@ fn is_about(policy: &Policy, action: &EntityUid, entities: &Entities) -> bool {
 }
 
 impl Head {
+    pub(super) fn of(policy: &Policy) -> Head {
+        Head {
+            id: policy.id().clone(),
+            forbids: policy.effect() == Effect::Forbid,
+            principal: policy.principal_constraint(),
+            resource: policy.resource_constraint(),
+        }
+    }
+
     fn principal_named(&self) -> Option<&EntityUid> {
         match &self.principal {
             PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
@@ -231,25 +245,58 @@ impl Head {
 
     /// Whether this head matches, for what people are told. The slice leaves the last word to Cedar.
     pub(super) fn matches(&self, principal: &Line, resource: &Line) -> bool {
-        let is = |line: &Line, named: &EntityTypeName| {
-            line.0.first().is_some_and(|uid| uid.type_name() == named)
-        };
-        let principal_fits = match &self.principal {
+        self.matches_principal(principal) && self.matches_resource(resource)
+    }
+
+    /// Whether its `principal` part does.
+    pub(super) fn matches_principal(&self, principal: &Line) -> bool {
+        match &self.principal {
             PrincipalConstraint::Any => true,
             PrincipalConstraint::Eq(uid) => principal.own(uid),
             PrincipalConstraint::In(uid) => principal.0.contains(uid),
-            PrincipalConstraint::Is(named) => is(principal, named),
+            PrincipalConstraint::Is(named) => principal.is(named),
             PrincipalConstraint::IsIn(named, uid) => {
-                is(principal, named) && principal.0.contains(uid)
+                principal.is(named) && principal.0.contains(uid)
             }
-        };
-        let resource_fits = match &self.resource {
+        }
+    }
+
+    /// Whether its `resource` part does.
+    pub(super) fn matches_resource(&self, resource: &Line) -> bool {
+        match &self.resource {
             ResourceConstraint::Any => true,
             ResourceConstraint::Eq(uid) => resource.own(uid),
             ResourceConstraint::In(uid) => resource.0.contains(uid),
-            ResourceConstraint::Is(named) => is(resource, named),
-            ResourceConstraint::IsIn(named, uid) => is(resource, named) && resource.0.contains(uid),
-        };
-        principal_fits && resource_fits
+            ResourceConstraint::Is(named) => resource.is(named),
+            ResourceConstraint::IsIn(named, uid) => resource.is(named) && resource.0.contains(uid),
+        }
+    }
+
+    /// Whether its `principal` part matches any of these.
+    pub(super) fn lets_anyone(&self, known: &Known) -> bool {
+        let within = |uid: &EntityUid| known.within.get(uid);
+        match &self.principal {
+            PrincipalConstraint::Any => !known.own.is_empty(),
+            PrincipalConstraint::Eq(uid) => known.own.contains(uid),
+            PrincipalConstraint::In(uid) => within(uid).is_some(),
+            PrincipalConstraint::Is(named) => known.types.contains(named),
+            PrincipalConstraint::IsIn(named, uid) => {
+                within(uid).is_some_and(|types| types.contains(named))
+            }
+        }
+    }
+
+    /// Whether its `resource` part matches any of these.
+    pub(super) fn lets_anything(&self, known: &Known) -> bool {
+        let within = |uid: &EntityUid| known.within.get(uid);
+        match &self.resource {
+            ResourceConstraint::Any => !known.own.is_empty(),
+            ResourceConstraint::Eq(uid) => known.own.contains(uid),
+            ResourceConstraint::In(uid) => within(uid).is_some(),
+            ResourceConstraint::Is(named) => known.types.contains(named),
+            ResourceConstraint::IsIn(named, uid) => {
+                within(uid).is_some_and(|types| types.contains(named))
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@ mod nearest;
 mod people;
 pub(crate) mod promise;
 mod search;
+mod survey;
 pub(crate) mod trace;
 mod view;
 mod ways;
@@ -40,8 +41,9 @@ pub use answer::{
     PEOPLE_MAX, PolicyRef, Unmet, Way, Why,
 };
 pub use grant::Grant;
-pub(crate) use index::Index;
+pub(crate) use index::{Index, Line};
 pub use limits::{Limits, limits};
+pub(crate) use survey::{Aim, Setting, Step, Surveyor, facts_about, may_name};
 pub use ways::COUNTS_TRIED_MAX;
 
 use ask::{Ask, Asker, Wish};

@@ -8,7 +8,6 @@ use crate::bundle::policies::{HintOp, HintTarget};
 use crate::case::Case;
 use crate::principal::UserId;
 
-use super::PEOPLE_MAX;
 use super::ask::{Ask, Wish};
 use super::denial::walk;
 use super::index::Line;
@@ -78,12 +77,29 @@ impl Ask<'_> {
             .collect()
     }
 
-    /// The first [`PEOPLE_MAX`] and one more, by name, of those who could give this kind of approval, `except` these.
+    /// Whether the policy by itself would let the person behind this request consent to it.
+    pub(super) fn would_let_self(&self, kind: usize, wish: Wish<'_>) -> bool {
+        let index = self.asker.index();
+        let (Some((_, action)), Some(context)) =
+            (index.kinds().get(kind), self.consent_context(wish))
+        else {
+            return false;
+        };
+        let policies = self.asker.policies();
+        let uid = policies.types.user(self.asker.person);
+        let line = Line::of(&policies.entities, &uid);
+        let slice = index.slice(action, &line, &self.line);
+        self.request(uid, action.clone(), context)
+            .is_some_and(|request| self.evaluate(&slice, &self.entities, &request).allowed)
+    }
+
+    /// The first `most` and one more, by name, of those who could give this kind of approval, `except` these.
     pub(super) fn approvers(
         &self,
         kind: usize,
         wish: Wish<'_>,
         except: &BTreeSet<UserId>,
+        most: usize,
     ) -> Vec<UserId> {
         let index = self.asker.index();
         let (Some((_, action)), Some(context)) =
@@ -133,7 +149,7 @@ impl Ask<'_> {
         named
             .into_iter()
             .filter(|person| may(person))
-            .take(PEOPLE_MAX + 1)
+            .take(most.saturating_add(1))
             .cloned()
             .collect()
     }

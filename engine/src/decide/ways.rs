@@ -26,12 +26,7 @@ pub(super) fn ways(search: &Search<'_>, wish: Wish<'_>, consents: &Consents) -> 
         }
         answer.allowed
     });
-    let mut hall = Hall {
-        ask,
-        wish,
-        consents,
-        found: BTreeMap::new(),
-    };
+    let mut hall = Hall::of(ask, wish, consents, PEOPLE_MAX);
     let mut ways: Vec<Way> = minimal
         .into_iter()
         .map(|counts| {
@@ -51,7 +46,7 @@ pub(super) fn ways(search: &Search<'_>, wish: Wish<'_>, consents: &Consents) -> 
 
 /// The minimal counts that are allowed, given that more approvals never take access away: the bundle check reports a
 /// policy of which that is not true.
-fn minimal_counts(tops: &[u32], mut allowed: impl FnMut(&[u32]) -> bool) -> Vec<Counts> {
+pub(super) fn minimal_counts(tops: &[u32], mut allowed: impl FnMut(&[u32]) -> bool) -> Vec<Counts> {
     let mut minimal: Vec<Counts> = Vec::new();
     let mut tried = 0;
     // All counts of one sum at a time: whatever covers a minimal one is not minimal itself.
@@ -108,16 +103,37 @@ fn descend(tops: &[u32], mut allowed: impl FnMut(&[u32]) -> bool) -> Option<Coun
 }
 
 /// The people of one wish, asked for once for each kind.
-struct Hall<'a, 'w> {
+pub(super) struct Hall<'a, 'w> {
     ask: &'a Ask<'a>,
     wish: Wish<'w>,
     consents: &'w Consents,
+    /// How many people are named for one kind.
+    people_max: usize,
     found: BTreeMap<usize, Vec<UserId>>,
 }
 
-impl Hall<'_, '_> {
+impl<'a, 'w> Hall<'a, 'w> {
+    /// An empty one; `people_max` is at least [`APPROVALS_MAX`], so that whoever is left out is never missed.
+    pub(super) fn of(
+        ask: &'a Ask<'a>,
+        wish: Wish<'w>,
+        consents: &'w Consents,
+        people_max: usize,
+    ) -> Hall<'a, 'w> {
+        Hall {
+            ask,
+            wish,
+            consents,
+            people_max: people_max.max(APPROVALS_MAX),
+            found: BTreeMap::new(),
+        }
+    }
+
     /// Who could give what is still short of `counts`, and whether enough distinct people exist.
-    fn who(&mut self, counts: &[u32]) -> (BTreeMap<crate::approval::Kind, Eligible>, bool) {
+    pub(super) fn who(
+        &mut self,
+        counts: &[u32],
+    ) -> (BTreeMap<crate::approval::Kind, Eligible>, bool) {
         let seats: Vec<usize> = counts
             .iter()
             .enumerate()
@@ -139,16 +155,17 @@ impl Hall<'_, '_> {
         let mut could: BTreeMap<&UserId, BTreeSet<usize>> = BTreeMap::new();
         for kind in &short {
             let (ask, wish, given) = (self.ask, self.wish, &self.consents.given);
+            let most = self.people_max;
             self.found
                 .entry(*kind)
-                .or_insert_with(|| ask.approvers(*kind, wish, given));
+                .or_insert_with(|| ask.approvers(*kind, wish, given, most));
         }
         for kind in &short {
             for person in self.found.get(kind).into_iter().flatten() {
                 could.entry(person).or_default().insert(*kind);
             }
         }
-        // At most PEOPLE_MAX + 1 are known of each kind: a kind with so many can always fill its seats last, since a case
+        // At most people_max + 1 are known of each kind: a kind with so many can always fill its seats last, since a case
         // holds fewer approvals than that.
         let everyone: Vec<&BTreeSet<usize>> = given.into_iter().chain(could.values()).collect();
         let feasible =
@@ -162,8 +179,8 @@ impl Hall<'_, '_> {
                 Some((
                     name.clone(),
                     Eligible {
-                        people: found.iter().take(PEOPLE_MAX).cloned().collect(),
-                        more: found.len() > PEOPLE_MAX,
+                        people: found.iter().take(self.people_max).cloned().collect(),
+                        more: found.len() > self.people_max,
                     },
                 ))
             })

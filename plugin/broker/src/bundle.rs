@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use writ_engine::Bundle;
+use writ_engine::access::lock::LOCK;
 use writ_engine::bundle::{BUNDLE_MAX, BundleFiles, FILE_MAX, FILES_MAX, Report};
 use writ_engine::suite;
 
@@ -15,7 +16,7 @@ const ENDINGS: [&str; 3] = ["cedar", "cedarschema", "hcl"];
 
 /// Files that may lie beside them, besides `.md`. Any other is refused: a guardrail saved as `guardrails.ceder` must not
 /// vanish without a word.
-const BYSTANDERS: [&str; 3] = ["LICENSE", "CODEOWNERS", "OWNERS"];
+const BYSTANDERS: [&str; 4] = ["LICENSE", "CODEOWNERS", "OWNERS", LOCK];
 
 /// The endings of the files that a bundle's tests are made of.
 const TEST_ENDINGS: [&str; 2] = ["hcl", "json"];
@@ -76,6 +77,25 @@ fn read_all(folder: &Path, endings: &[&str], before: &str) -> Result<BundleFiles
     }
 }
 
+/// Why a folder, or a submodule, with the name of one of the bundle's files stands in the way: passed over like other
+/// folders, it would take the file's place without a word.
+pub const FOLDER_IN_THE_WAY: &str = "it is a folder or a submodule, and a bundle's files lie side by side; rename it or move it out";
+
+/// Whether a file of this name is one of the bundle's.
+pub fn belongs(name: &str) -> bool {
+    has_ending(name, &ENDINGS)
+}
+
+fn has_ending(name: &str, endings: &[&str]) -> bool {
+    let ending = Path::new(name).extension().and_then(|it| it.to_str());
+    ending.is_some_and(|ending| endings.contains(&ending))
+}
+
+/// Whether a file may lie beside the bundle's own and is not read.
+pub fn lies_beside(name: &str) -> bool {
+    name.ends_with(".md") || BYSTANDERS.contains(&name)
+}
+
 struct Listed {
     name: String,
     path: PathBuf,
@@ -100,15 +120,15 @@ fn list(folder: &Path, endings: &[&str]) -> Result<Vec<Listed>, (String, String)
             .path()
             .canonicalize()
             .map_err(|error| (name.clone(), format!("it cannot be read: {error}")))?;
+        let belongs = has_ending(&name, endings);
         if path.is_dir() {
-            continue;
+            match belongs {
+                true => return Err((name, FOLDER_IN_THE_WAY.to_owned())),
+                false => continue,
+            }
         }
-        let ending = Path::new(&name)
-            .extension()
-            .and_then(|ending| ending.to_str())
-            .unwrap_or_default();
-        if !endings.contains(&ending) {
-            if ending == "md" || BYSTANDERS.contains(&name.as_str()) {
+        if !belongs {
+            if lies_beside(&name) {
                 continue;
             }
             let holds: Vec<String> = endings.iter().map(|it| format!("`.{it}`")).collect();

@@ -21,9 +21,9 @@ macro_rules! exits {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Exit {
             $($(#[$doc])* $name,)*
-            /// `writ policy`: something was found at or over `--fail-on`, or a lock is stale.
+            /// `writ policy`: a change is at or over `--fail-on`, a lock is stale, a test failed, or the tests test too little.
             Findings,
-            /// `writ policy`: the bundle is not one that a broker would take.
+            /// `writ policy`: the bundle is not one that a broker would take, or a test file cannot be read.
             InvalidBundle,
             /// The child of `writ exec` ended with this code, or with 128 and the number of its signal.
             Child(u8),
@@ -84,8 +84,10 @@ pub(crate) fn help() -> String {
         text.push_str(&format!("  {:>3}  {meaning}\n", exit.code()));
     }
     text.push_str(
-        "  `writ policy` ends with 0 (clean), 1 (it failed, or the command line is wrong), 2 (findings at or over\n  \
-         `--fail-on`, or a stale lock) or 3 (the bundle is invalid).\n",
+        "  `writ policy` ends with 0 (clean), 1 (it failed, or the command line is wrong), 2 (findings:\n  \
+         a change at or over `--fail-on`, a stale lock, a file that `fmt` would change, a failed\n  \
+         test, too little coverage, a mutant that no test noticed) or 3 (the bundle, or a\n  \
+         file of tests, is invalid).\n",
     );
     text.push_str("  `writ exec` ends with its command's code, or 128 and the number of the signal that ended it.");
     text

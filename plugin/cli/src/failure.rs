@@ -90,10 +90,10 @@ impl Failure {
 
     /// For people.
     pub(crate) fn text(&self, paint: Paint) -> String {
-        if self.drawn {
-            return self.message.clone();
-        }
-        let mut text = format!("{} {}\n", paint.bad("error:"), escape_lines(&self.message));
+        let mut text = match self.drawn {
+            true => self.message.clone(),
+            false => format!("{} {}\n", paint.bad("error:"), escape_lines(&self.message)),
+        };
         if let Some(explanation) = &self.explanation {
             if let Some(code) = &explanation.aws_code {
                 text.push_str(&format!("  aws    {}\n", escape(code)));

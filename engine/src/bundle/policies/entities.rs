@@ -63,7 +63,8 @@ impl Types {
         uid(&self.action, name)
     }
 
-    fn group(&self, name: &str) -> EntityUid {
+    /// `Group::"…"`
+    pub(crate) fn group(&self, name: &str) -> EntityUid {
         uid(&self.group, name)
     }
 

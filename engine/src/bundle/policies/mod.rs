@@ -11,6 +11,7 @@ mod load;
 mod mutants;
 mod names;
 mod nesting;
+mod points;
 mod problem;
 mod schema;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub(crate) use landmarks::Landmarks;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub(crate) use mutants::Mutant;
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
+pub(crate) use points::{Points, Text};
 
 /// The name of the schema's file within the bundle.
 pub const SCHEMA_FILE: &str = "schema.cedarschema";

@@ -1,8 +1,17 @@
 //! `writ policy`: works on a bundle offline, without a broker. One file a verb.
 
+mod base;
 mod check;
+mod diff;
+mod explain;
+mod fmt;
 mod prove;
+mod report;
+mod snapshot;
+mod table;
 mod test;
+mod what_can;
+mod who_can;
 
 use std::path::Path;
 
@@ -26,8 +35,14 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Check(check::Args),
-    Prove(prove::Args),
     Test(test::Args),
+    Prove(prove::Args),
+    Diff(diff::Args),
+    WhoCan(who_can::Args),
+    WhatCan(what_can::Args),
+    Explain(explain::Args),
+    Snapshot(snapshot::Args),
+    Fmt(fmt::Args),
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -35,6 +50,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Verb::Check(args) => check::run(context, &args),
         Verb::Prove(args) => prove::run(context, &args).await,
         Verb::Test(args) => test::run(context, &args),
+        Verb::Diff(args) => diff::run(context, &args),
+        Verb::WhoCan(args) => who_can::run(context, &args),
+        Verb::WhatCan(args) => what_can::run(context, &args),
+        Verb::Explain(args) => explain::run(context, &args),
+        Verb::Snapshot(args) => snapshot::run(context, &args),
+        Verb::Fmt(args) => fmt::run(context, &args),
     }
 }
 
@@ -61,4 +82,10 @@ fn load(context: &Context, folder: &Path) -> Result<(BundleFiles, Bundle), Failu
 fn invalid(context: &Context, report: &Report) -> Failure {
     let text = report.render(context.err == Paint::Coloured);
     Failure::drawn("invalid_bundle", text).exit(Exit::InvalidBundle)
+}
+
+/// Two answers to what is compared with what.
+fn two_bases() -> Failure {
+    Failure::error("two folders and `--base` do not go together")
+        .hint("leave out `--base`, or name one folder")
 }

@@ -1,11 +1,13 @@
 //! `writ policy prove`: does what the policies promise hold for everyone there could ever be?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use writ_engine::Bundle;
 use writ_engine::suite::Suite;
 use writ_prove::{Answer, Kind, Solver, Verdict, prove};
 
+use super::base;
 use crate::context::Context;
 use crate::document::document;
 use crate::exit::Exit;
@@ -14,18 +16,18 @@ use crate::failure::Failure;
 /// Prove the bundle's promises for all principals and requests there could be, with the solver cvc5
 ///
 /// The promises are the bundle's own invariants; that more approvals and a shorter window never take away; that each policy
-/// has a value for every request; and that each one decides something. With `--base`, also that nothing is permitted that
-/// the base does not permit. A claim is proved, refuted by a request that is shown, or not proved, which is never the same as
+/// has a value for every request; and that each one decides something. With a base, also that nothing is permitted that the
+/// base does not permit. A claim is proved, refuted by a request that is shown, or not proved, which is never the same as
 /// safe. The solver is the program that the variable CVC5 names, or `cvc5` on the PATH.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The bundle's folder
-    #[arg(default_value = "policies")]
-    folder: PathBuf,
+    /// The bundle's folder (`policies` where none is named); or two folders, the one before and the one after
+    #[arg(num_args = 0..=2, value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
 
-    /// Prove that nothing is permitted that the bundle in this folder does not permit
-    #[arg(long, value_name = "FOLDER")]
-    base: Option<PathBuf>,
+    /// The git revision to compare the folder with, such as `origin/main`
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
 
     /// Fail where a claim that a solver can decide is not proved: for a pipeline that must have one
     #[arg(long)]
@@ -33,14 +35,25 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    let files = super::read(&args.folder)?.map_err(|report| super::invalid(context, &report))?;
-    let tests = writ_broker::bundle::read_tests(&args.folder)
-        .map_err(|report| super::invalid(context, &report))?;
-    let suite = Suite::read(&files, &tests).map_err(|report| super::invalid(context, &report))?;
-    let base = match &args.base {
-        None => None,
-        Some(folder) => Some(super::load(context, folder)?.0),
+    let (base, folder) = match (args.folders.as_slice(), &args.base) {
+        ([old, new], None) => (Some(super::load(context, old)?.0), new.as_path()),
+        ([_, _], Some(_)) => return Err(super::two_bases()),
+        (folders, revision) => {
+            let folder = folders
+                .first()
+                .map_or(Path::new("policies"), PathBuf::as_path);
+            let read = |revision: &String| base::read(folder, revision);
+            (revision.as_ref().map(read).transpose()?, folder)
+        }
     };
+    let invalid = |report| super::invalid(context, &report);
+    let files = super::read(folder)?.map_err(invalid)?;
+    let tests = writ_broker::bundle::read_tests(folder).map_err(invalid)?;
+    let suite = Suite::read(&files, &tests).map_err(invalid)?;
+    if let Some(base) = &base {
+        // A base that no broker takes permits nothing, and would make everything look new.
+        Bundle::load(base).map_err(|report| invalid(report).hint("this is the base's bundle"))?;
+    }
     let solver = Solver::find();
     let answers = prove(&files, &suite, base.as_ref(), &Kind::ALL, solver.as_ref())
         .await

@@ -1,0 +1,160 @@
+//! The values, besides the window's length and the approvals, at which a policy's answer can change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::pst::{Clause, Expr, Literal, PatternElem, UnaryOp};
+
+use super::compare::{Evidence, comparison, each, literal_of};
+use super::{ConditionFacts, PolicyFacts};
+use crate::principal::GITHUB_CLAIMS;
+use crate::window::Moment;
+
+/// A text of a request that a policy may compare.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Text {
+    /// `context.ticket`
+    Ticket,
+    /// `context.reason`
+    Reason,
+    /// A claim of a workload's token, such as `principal.ref`.
+    Claim(String),
+}
+
+/// What one or more policies compare a request's circumstances with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Points {
+    /// Literals compared with `context.window.opens_at`.
+    pub(crate) opens_at: BTreeSet<Moment>,
+    /// Literals compared with `context.window.closes_at`.
+    pub(crate) closes_at: BTreeSet<Moment>,
+    /// Whether `context.window.weekday` is looked at.
+    pub(crate) weekday: bool,
+    /// Whether `context.window.time_of_day` is.
+    pub(crate) time_of_day: bool,
+    /// The durations it may be compared with, in whole seconds since midnight.
+    pub(crate) times_s: BTreeSet<u32>,
+    /// For each text that is looked at, the texts that tell its values apart: every literal, and a text for each pattern.
+    pub(crate) texts: BTreeMap<Text, BTreeSet<String>>,
+}
+
+impl Points {
+    /// Takes over what another set has.
+    pub(crate) fn merge(&mut self, other: Points) {
+        self.opens_at.extend(other.opens_at);
+        self.closes_at.extend(other.closes_at);
+        self.weekday |= other.weekday;
+        self.time_of_day |= other.time_of_day;
+        self.times_s.extend(other.times_s);
+        for (text, values) in other.texts {
+            self.texts.entry(text).or_default().extend(values);
+        }
+    }
+}
+
+impl PolicyFacts {
+    /// The points of this policy.
+    pub(crate) fn points(&self) -> Points {
+        let mut points = Points::default();
+        for condition in &self.conditions {
+            points.note(condition);
+        }
+        points
+    }
+}
+
+impl Points {
+    fn note(&mut self, condition: &ConditionFacts) {
+        let mut texts = BTreeSet::new();
+        let (mut weekday, mut time_of_day, mut moments) = (false, false, false);
+        for path in &condition.paths {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            match path.as_slice() {
+                ["context", "ticket", ..] => {
+                    texts.insert(Text::Ticket);
+                }
+                ["context", "reason", ..] => {
+                    texts.insert(Text::Reason);
+                }
+                ["context", "window", "weekday"] => weekday = true,
+                ["context", "window", "time_of_day"] => time_of_day = true,
+                ["context", "window", "opens_at" | "closes_at"] => moments = true,
+                ["principal", claim] | ["context", "workload", claim]
+                    if GITHUB_CLAIMS.iter().any(|(name, _)| name == claim) =>
+                {
+                    texts.insert(Text::Claim((*claim).to_owned()));
+                }
+                _ => {}
+            }
+        }
+        self.weekday |= weekday;
+        self.time_of_day |= time_of_day;
+        for text in &texts {
+            self.texts.entry(text.clone()).or_default();
+        }
+        if texts.is_empty() && !time_of_day && !moments {
+            return;
+        }
+        let mut values = BTreeSet::new();
+        for expr in expressions(condition) {
+            each(&expr, &mut |inner| {
+                if let Some(compared) = comparison(inner) {
+                    match compared.evidence {
+                        Evidence::OpensAt => {
+                            self.opens_at.extend(Moment::from_ms(compared.literal))
+                        }
+                        Evidence::ClosesAt => {
+                            self.closes_at.extend(Moment::from_ms(compared.literal));
+                        }
+                        Evidence::Duration | Evidence::Approvals(_) => {}
+                    }
+                }
+                match inner {
+                    Expr::Literal(Literal::String(text)) => {
+                        values.insert(text.to_string());
+                    }
+                    Expr::Like { pattern, .. } => {
+                        values.insert(fitting(pattern));
+                    }
+                    Expr::UnaryOp {
+                        op: UnaryOp::Duration,
+                        ..
+                    } if time_of_day => {
+                        let seconds = literal_of(inner).map(|ms| ms.div_euclid(1_000));
+                        self.times_s
+                            .extend(seconds.and_then(|s| u32::try_from(s).ok()));
+                    }
+                    _ => {}
+                }
+            });
+        }
+        for text in texts {
+            self.texts
+                .entry(text)
+                .or_default()
+                .extend(values.iter().cloned());
+        }
+    }
+}
+
+/// A text that a pattern fits.
+fn fitting(pattern: &[PatternElem]) -> String {
+    pattern
+        .iter()
+        .map(|part| match part {
+            PatternElem::Char(c) => *c,
+            PatternElem::Wildcard => '1',
+        })
+        .collect()
+}
+
+fn expressions(condition: &ConditionFacts) -> Vec<Expr> {
+    let policies = condition.alone.policies();
+    let clauses =
+        policies.filter_map(|policy| Some(policy.to_pst().ok()?.body().clauses().clone()));
+    clauses
+        .flatten()
+        .map(|clause| match clause {
+            Clause::When(expr) | Clause::Unless(expr) => expr.as_ref().clone(),
+        })
+        .collect()
+}
