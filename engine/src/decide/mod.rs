@@ -15,6 +15,7 @@ mod grant;
 mod index;
 mod limits;
 mod nearest;
+mod past;
 mod people;
 pub(crate) mod promise;
 mod search;
@@ -42,6 +43,7 @@ pub use answer::{
 pub use grant::Grant;
 pub(crate) use index::Index;
 pub use limits::{Limits, limits};
+pub(crate) use past::{readers_of_the_reason, stranger};
 pub use ways::COUNTS_TRIED_MAX;
 
 use ask::{Ask, Asker, Wish};

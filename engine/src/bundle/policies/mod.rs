@@ -81,6 +81,8 @@ pub(crate) struct PolicyFacts {
     pub(crate) counts: BTreeMap<Kind, u32>,
     /// Whether it reads `context.ticket` or `context has ticket`.
     pub(crate) reads_ticket: bool,
+    /// Whether it reads `context.reason`, or `context` as a whole.
+    pub(crate) reads_reason: bool,
     /// Whom one of its conditions narrows the principal down to; for a policy that says who may approve, where to look for
     /// candidates instead of asking about everyone. `None` when no condition does.
     pub(crate) principal_hint: Option<Hint>,

@@ -2,6 +2,7 @@
 
 mod check;
 mod prove;
+mod replay;
 mod test;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub(crate) struct Args {
 enum Verb {
     Check(check::Args),
     Prove(prove::Args),
+    Replay(replay::Args),
     Test(test::Args),
 }
 
@@ -34,6 +36,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     match args.verb {
         Verb::Check(args) => check::run(context, &args),
         Verb::Prove(args) => prove::run(context, &args).await,
+        Verb::Replay(args) => replay::run(context, &args),
         Verb::Test(args) => test::run(context, &args),
     }
 }
