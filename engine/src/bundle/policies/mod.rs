@@ -5,6 +5,7 @@ mod compare;
 mod depth_tests;
 mod entities;
 mod facts;
+mod format;
 mod landmarks;
 mod lint;
 mod load;
@@ -32,6 +33,7 @@ use crate::decide::PolicyRef;
 use crate::window::Moment;
 
 pub(crate) use entities::Types;
+pub(crate) use format::{WIDTH_MAX, format};
 pub(crate) use landmarks::Landmarks;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub(crate) use mutants::Mutant;

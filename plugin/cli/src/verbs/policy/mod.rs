@@ -1,6 +1,7 @@
 //! `writ policy`: works on a bundle offline, without a broker. One file a verb.
 
 mod check;
+mod fmt;
 mod prove;
 mod replay;
 mod test;
@@ -27,6 +28,7 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Check(check::Args),
+    Fmt(fmt::Args),
     Prove(prove::Args),
     Replay(replay::Args),
     Test(test::Args),
@@ -35,6 +37,7 @@ enum Verb {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.verb {
         Verb::Check(args) => check::run(context, &args),
+        Verb::Fmt(args) => fmt::run(context, &args),
         Verb::Prove(args) => prove::run(context, &args).await,
         Verb::Replay(args) => replay::run(context, &args),
         Verb::Test(args) => test::run(context, &args),
