@@ -211,11 +211,11 @@ fn words(tokens: &[Token<'_>]) -> String {
 
 fn is_apart(before: &Token<'_>, token: &Token<'_>) -> bool {
     match (before.kind, token.kind) {
-        (_, Kind::Comment) | (Kind::Comment, _) => true,
         (_, Kind::Comma) => false,
         (Kind::Open, Kind::Close) => false,
         (Kind::Open, _) => before.text == "{",
         (_, Kind::Close) => token.text == "}",
+        (_, Kind::Comment) | (Kind::Comment, _) => true,
         // Both ways are usual.
         (_, Kind::Colon) | (Kind::Colon, _) => token.apart,
         (Kind::Word | Kind::Close, Kind::Open) => token.text == "{" || token.apart,

@@ -32,6 +32,10 @@ fn lines_are_laid_out_as_terraform_does() {
             "a = 1 /* one\n   two */\n/* x */ b=\"# = { // \\\" \"\n",
             "a = 1 /* one\n   two */\n/* x */ b = \"# = { // \\\" \"\n",
         ),
+        (
+            "a=[ /* x */ 1 /* y */ , 2/* z */ ]\n",
+            "a = [/* x */ 1 /* y */, 2 /* z */]\n",
+        ),
         ("a=1\r\nbb=2 # x \r\n", "a  = 1\nbb = 2 # x\n"),
     ];
     for (text, expected) in rows {

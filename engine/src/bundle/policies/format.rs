@@ -131,7 +131,7 @@ fn comments(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut from = 0;
     let places = tokens(text).into_iter().map(|token| token.span());
-    for place in places.chain([text.len()..text.len()]) {
+    for place in places.chain(std::iter::once(text.len()..text.len())) {
         let gap = text.get(from..place.start).unwrap_or_default();
         let lines = gap.split(['\n', '\r']).map(str::trim);
         found.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));

@@ -7,7 +7,10 @@ use rusqlite::Connection;
 use super::super::tests::{World, a_case};
 use super::*;
 
-fn seen(path: &Path) -> Result<Vec<(u64, &'static str, Option<String>)>, Damage> {
+/// An event's place, its fact's name and its text.
+type Seen = (u64, &'static str, Option<String>);
+
+fn seen(path: &Path) -> Result<Vec<Seen>, Damage> {
     let mut seen = Vec::new();
     read(path, |stored| {
         let text = stored.text().map(str::to_owned);
