@@ -7,7 +7,8 @@
 //! events --replay--> Case --decide(bundle, now)--> Grant --SessionPlan::new--> SessionPlan
 //! ```
 //!
-//! The rooms are the product's nouns; [`decide()`] is the one verb. [`suite`] asks it what a bundle's own tests want to know.
+//! The rooms are the product's nouns; [`decide()`] is the one verb. [`suite`] asks it what a bundle's own tests want to know,
+//! [`replay`] what it would have said of the past.
 
 pub mod access;
 pub mod approval;
@@ -18,6 +19,7 @@ pub mod diff;
 pub mod digest;
 pub mod event;
 pub mod principal;
+pub mod replay;
 pub mod request;
 pub mod scope;
 pub mod session;

@@ -17,6 +17,7 @@
 //! assert!(document.into_report().is_empty());
 //! ```
 
+mod format;
 mod reader;
 mod scan;
 mod seconds;
@@ -30,6 +31,7 @@ use hcl_edit::structure::Body;
 
 use super::report::Report;
 
+pub(crate) use format::format;
 pub use reader::Reader;
 pub use value::{Members, Placed, Value};
 

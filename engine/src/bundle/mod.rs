@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod directory;
+pub mod format;
 pub mod hcl;
 pub mod policies;
 pub mod report;

@@ -15,6 +15,7 @@ mod grant;
 mod index;
 mod limits;
 mod nearest;
+mod past;
 mod people;
 pub(crate) mod promise;
 mod search;
@@ -43,6 +44,7 @@ pub use answer::{
 pub use grant::Grant;
 pub(crate) use index::{Index, Line};
 pub use limits::{Limits, limits};
+pub(crate) use past::{readers_of_the_reason, stranger};
 pub(crate) use survey::{Aim, Setting, Step, Surveyor, facts_about, may_name};
 pub use ways::COUNTS_TRIED_MAX;
 

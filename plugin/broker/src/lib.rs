@@ -15,3 +15,6 @@ pub mod logging;
 pub mod room;
 pub mod server;
 mod wire;
+
+/// A decision as the broker would send it, for those who decide without one and tell it the same way.
+pub use wire::decision as decision_on_the_wire;

@@ -66,6 +66,12 @@ fn policies(paint: Paint, because: &[v1::PolicyRef]) -> String {
         .collect()
 }
 
+/// Policies in one line, each with its place.
+pub(crate) fn places(paint: Paint, because: &[v1::PolicyRef]) -> String {
+    let places: Vec<_> = because.iter().map(|policy| place(paint, policy)).collect();
+    places.join(", ")
+}
+
 fn place(paint: Paint, policy: &v1::PolicyRef) -> String {
     format!(
         "{} {}",

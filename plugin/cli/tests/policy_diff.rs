@@ -619,7 +619,7 @@ fn formatting_changes_how_policies_look_and_nothing_they_do() {
     let ran = fmt(&["--check"]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
-        (2, "policies/more.cedar\n"),
+        (2, "more.cedar\n"),
         "{}",
         ran.stderr
     );
@@ -633,7 +633,7 @@ fn formatting_changes_how_policies_look_and_nothing_they_do() {
     let ran = fmt(&[]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
-        (0, "policies/more.cedar\n"),
+        (0, "more.cedar\n"),
         "{}",
         ran.stderr
     );

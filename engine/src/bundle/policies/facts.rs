@@ -30,6 +30,7 @@ pub(super) fn gather(
         closes_at: BTreeSet::new(),
         counts: BTreeMap::new(),
         reads_ticket: false,
+        reads_reason: false,
         principal_hint: None,
         place,
         span,
@@ -56,6 +57,7 @@ pub(super) fn gather(
             .paths
             .iter()
             .any(|path| matches!(path.as_slice(), [root, name, ..] if root == "context" && name == "ticket"));
+        facts.reads_reason |= reads_reason(&conjunct.expr);
         facts.conditions.push(condition);
         each(&conjunct.expr, &mut |expr| facts.note(expr));
         if !conjunct.negated {
@@ -183,6 +185,20 @@ fn collect(expr: &Expr, found: &mut Vec<Vec<String>>) {
     for child in super::compare::children(expr) {
         collect(child, found);
     }
+}
+
+/// Whether an expression reads `context.reason`. One that reads `context` as a whole does too.
+fn reads_reason(expr: &Expr) -> bool {
+    if let Some(path) = path_of(expr) {
+        let names: Vec<&str> = path.iter().map(String::as_str).collect();
+        return matches!(names.as_slice(), ["context"] | ["context", "reason", ..]);
+    }
+    if let Expr::HasAttr { expr, attrs } = expr
+        && let Expr::Var(Var::Context) = expr.as_ref()
+    {
+        return attrs.iter().next().is_some_and(|attr| attr == "reason");
+    }
+    super::compare::children(expr).into_iter().any(reads_reason)
 }
 
 /// The hint that a condition gives: `principal` compared with an attribute or an entity.

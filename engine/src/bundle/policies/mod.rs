@@ -5,6 +5,7 @@ mod compare;
 mod depth_tests;
 mod entities;
 mod facts;
+mod format;
 mod landmarks;
 mod lint;
 mod load;
@@ -33,6 +34,7 @@ use crate::decide::PolicyRef;
 use crate::window::Moment;
 
 pub(crate) use entities::Types;
+pub(crate) use format::{WIDTH_MAX, format};
 pub(crate) use landmarks::Landmarks;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub(crate) use mutants::Mutant;
@@ -83,6 +85,8 @@ pub(crate) struct PolicyFacts {
     pub(crate) counts: BTreeMap<Kind, u32>,
     /// Whether it reads `context.ticket` or `context has ticket`.
     pub(crate) reads_ticket: bool,
+    /// Whether it reads `context.reason`, or `context` as a whole.
+    pub(crate) reads_reason: bool,
     /// Whom one of its conditions narrows the principal down to; for a policy that says who may approve, where to look for
     /// candidates instead of asking about everyone. `None` when no condition does.
     pub(crate) principal_hint: Option<Hint>,

@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub mod erase;
 pub mod key;
 pub mod merkle;
+pub mod offline;
 pub mod read;
 pub mod verify;
 

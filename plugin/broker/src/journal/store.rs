@@ -163,6 +163,19 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens any file to read as it is now: one snapshot, so that a running broker changes nothing in between.
+    pub(super) fn frozen(path: &Path) -> Result<Store, Damage> {
+        // SQLite would make a file that is not there, or read one that is too short, as an empty database.
+        match path.metadata() {
+            Ok(about) if about.len() == 0 => return Err(Damage::NotAJournal),
+            Ok(_) => {}
+            Err(error) => return Err(Damage::Unreadable(error.to_string())),
+        }
+        let mut store = Store::offline(path)?;
+        store.snapshot()?;
+        Ok(store)
+    }
+
     fn connect(path: &Path, flags: OpenFlags) -> Result<Store, rusqlite::Error> {
         let connection =
             Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

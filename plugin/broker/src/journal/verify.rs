@@ -56,15 +56,7 @@ pub fn verify(
     kept_checkpoint: Option<&str>,
     depth: Depth,
 ) -> Result<Verified, Damage> {
-    // SQLite would make a file that is not there, or read one that is too short, as an empty database.
-    match path.metadata() {
-        Ok(about) if about.len() == 0 => return Err(Damage::NotAJournal),
-        Ok(_) => {}
-        Err(error) => return Err(Damage::Unreadable(error.to_string())),
-    }
-    let mut store = Store::offline(path)?;
-    // One snapshot, so that a running broker changes nothing in between.
-    store.snapshot()?;
+    let store = Store::frozen(path)?;
     let notes = store.checkpoints()?;
     let checkpoint = notes.last().map(|(_, note)| note.clone());
     let mut audit = Audit::begin(notes, kept_checkpoint, key)?;

@@ -11,7 +11,7 @@ use writ_engine::{Decision, Kind, Scope};
 use super::span;
 
 /// What the policy says of a request.
-pub(crate) fn decision(decision: &Decision<Allowed>) -> v1::Decision {
+pub fn decision(decision: &Decision<Allowed>) -> v1::Decision {
     use v1::decision::Outcome;
     let outcome = match decision {
         Decision::Granted(given) => Outcome::Allowed(allowed(given)),

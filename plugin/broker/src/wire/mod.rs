@@ -8,7 +8,8 @@ mod problem;
 mod record;
 mod view;
 
-pub(crate) use decision::{decision, offer};
+pub use decision::decision;
+pub(crate) use decision::offer;
 pub(crate) use problem::{About, problem, shutting_down};
 pub(crate) use record::event;
 pub(crate) use view::{issued, next_edge, request};

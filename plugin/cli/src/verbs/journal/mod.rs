@@ -17,6 +17,8 @@ use crate::patience::Patience;
 use crate::screen::{Paint, escape};
 use crate::story;
 
+pub(crate) use offline::{damaged, verifying_key};
+
 /// Read and verify the record
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -45,20 +45,8 @@ pub(crate) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failu
         Some(path) => Some(read(path)?),
         None => None,
     };
-    let verified =
-        verify_file(&args.file, &key, kept.as_deref(), Depth::Meaning).map_err(|damage| {
-            let failure = Failure::new(
-                Exit::Error,
-                "journal_damaged",
-                format!("`{}` does not verify: {damage}", args.file.display()),
-            );
-            match damage {
-                Damage::NotAJournal => failure.hint(
-                    "a running broker's journal is three files; copy those that end in `-wal` and `-shm` too",
-                ),
-                _ => failure,
-            }
-        })?;
+    let verified = verify_file(&args.file, &key, kept.as_deref(), Depth::Meaning)
+        .map_err(|damage| damaged(&args.file, &damage))?;
     if context.json() {
         context.print_json(&document(
             "verified",
@@ -86,8 +74,23 @@ pub(crate) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
+/// A journal that is not as it was written.
+pub(crate) fn damaged(file: &Path, damage: &Damage) -> Failure {
+    let failure = Failure::new(
+        Exit::Error,
+        "journal_damaged",
+        format!("`{}` does not verify: {damage}", file.display()),
+    );
+    match damage {
+        Damage::NotAJournal => failure.hint(
+            "a running broker's journal is three files; copy those that end in `-wal` and `-shm` too",
+        ),
+        _ => failure,
+    }
+}
+
 /// A key, or the file it stands in.
-fn verifying_key(text: &str) -> Result<VerifyingKey, Failure> {
+pub(crate) fn verifying_key(text: &str) -> Result<VerifyingKey, Failure> {
     if let Ok(key) = text.parse() {
         return Ok(key);
     }

@@ -1,73 +1,103 @@
-//! `writ policy fmt`: the policies as Cedar's own formatter writes them.
+//! `writ policy fmt`: the bundle's files in the one layout.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use cedar_policy_formatter::{Config, policies_str_to_pretty};
+use serde_json::json;
+use tempfile::NamedTempFile;
+use writ_engine::bundle::format::format;
+use writ_engine::bundle::{BundleFiles, Report};
 
-use super::load;
 use crate::context::Context;
+use crate::document::document;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::screen::escape;
 
-/// The longest line, in characters, where a line can be broken: what a code host shows side by side on a wide screen.
-const LINE_MAX: usize = 100;
-
-/// How far a line inside is moved in, in spaces: as in Cedar's documentation.
-const INDENT: isize = 2;
-
-/// Write the bundle's `.cedar` files as Cedar's own formatter would; `.hcl` files and the schema stay as they are
+/// Lay a bundle's files out: policies with Cedar's own formatter, HCL (tests too) as `terraform fmt` does
+///
+/// Prints the files that change. Only the layout does: each policy means the same to Cedar, HCL keeps its tokens line by line,
+/// every comment stays. The schema is left alone, since Cedar's printer for schemas loses comments. Where one file cannot be
+/// parsed, none is written.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The bundle's folder
     #[arg(default_value = "policies")]
     folder: PathBuf,
-    /// Write nothing; end with 2 where a file would change
+
+    /// Write nothing: print the files that would change, and end with 2 where there is one
     #[arg(long)]
     check: bool,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    // Only what is a bundle: the formatter is for policies that parse, however deep a file nests.
-    let (files, _) = load(context, &args.folder)?;
-    let config = Config {
-        line_width: LINE_MAX,
-        indent_width: INDENT,
-    };
-    let mut changed = Vec::new();
-    for (name, text) in files.0.iter().filter(|(name, _)| name.ends_with(".cedar")) {
-        let formatted = policies_str_to_pretty(text, &config).map_err(|error| {
-            Failure::error(format!("`{name}` cannot be formatted: {error}"))
-                .hint("nothing was written; leave this file as it is, and please report it")
-        })?;
-        if formatted != *text {
-            changed.push((name, formatted));
-        }
+    let changed = changed(&args.folder)?.map_err(|report| super::invalid(context, &report))?;
+    if !args.check {
+        write(&args.folder, &changed)?;
     }
-    for (name, formatted) in &changed {
-        let path = args.folder.join(name);
-        if !args.check {
-            write(&path, formatted).map_err(|error| {
-                Failure::error(format!("cannot write `{}`: {error}", path.display()))
-            })?;
-        }
-        context.print(&format!("{}\n", escape(&path.display().to_string())))?;
+    let names: Vec<&String> = changed.keys().collect();
+    if context.json() {
+        let it = json!({ "changed": names, "written": !args.check });
+        context.print_json(&document("fmt", it))?;
+    } else {
+        let lines: String = names.iter().map(|it| format!("{}\n", escape(it))).collect();
+        context.print(&lines)?;
     }
-    Ok(match args.check && !changed.is_empty() {
+    Ok(match args.check && !names.is_empty() {
         true => Exit::Findings,
         false => Exit::Done,
     })
 }
 
-/// Through a file beside it, so that a broker never reads half of it.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+/// The files of bundle and tests that would change, laid out; or everything that is wrong in any of them.
+fn changed(folder: &Path) -> Result<Result<BTreeMap<String, String>, Report>, Failure> {
+    let parts = [
+        super::read(folder)?,
+        writ_broker::bundle::read_tests(folder),
+    ];
+    let (mut changed, mut wrong) = (BTreeMap::new(), Report::default());
+    for part in parts {
+        match part.and_then(|files| format(&files)) {
+            Ok(BundleFiles(files)) => changed.extend(files),
+            Err(report) => wrong.absorb(report),
+        }
+    }
+    Ok(match wrong.has_errors() {
+        true => Err(wrong),
+        false => Ok(changed),
+    })
+}
+
+/// Replaces each file in one step, after all of them lie ready: whoever reads one meanwhile reads the old or the new text.
+fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<(), Failure> {
+    let failed = |name: &str, error: io::Error| {
+        Failure::error(format!("`{name}` cannot be written: {error}"))
+            .hint("no file is written in part; run it again")
+    };
+    let mut ready = Vec::new();
+    for (name, text) in files {
+        let written = beside(&folder.join(name), text).map_err(|error| failed(name, error))?;
+        ready.push((name, written));
+    }
+    for (name, (written, path)) in ready {
+        written
+            .persist(path)
+            .map_err(|error| failed(name, error.error))?;
+    }
+    Ok(())
+}
+
+/// The text in a file of its own beside the one it is to replace, with that one's permissions. A link stays one: what it leads
+/// to is replaced.
+fn beside(path: &Path, text: &str) -> io::Result<(NamedTempFile, PathBuf)> {
     let path = path.canonicalize()?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file()
-        .set_permissions(std::fs::metadata(&path)?.permissions())?;
-    file.persist(&path).map_err(|error| error.error)?;
-    Ok(())
+        .set_permissions(fs::metadata(&path)?.permissions())?;
+    file.as_file().sync_all()?;
+    Ok((file, path))
 }

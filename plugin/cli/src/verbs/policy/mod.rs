@@ -6,6 +6,7 @@ mod diff;
 mod explain;
 mod fmt;
 mod prove;
+mod replay;
 mod report;
 mod snapshot;
 mod table;
@@ -35,27 +36,29 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Check(check::Args),
+    Fmt(fmt::Args),
     Test(test::Args),
-    Prove(prove::Args),
     Diff(diff::Args),
+    Prove(prove::Args),
+    Replay(replay::Args),
     WhoCan(who_can::Args),
     WhatCan(what_can::Args),
     Explain(explain::Args),
     Snapshot(snapshot::Args),
-    Fmt(fmt::Args),
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.verb {
         Verb::Check(args) => check::run(context, &args),
-        Verb::Prove(args) => prove::run(context, &args).await,
+        Verb::Fmt(args) => fmt::run(context, &args),
         Verb::Test(args) => test::run(context, &args),
         Verb::Diff(args) => diff::run(context, &args),
+        Verb::Prove(args) => prove::run(context, &args).await,
+        Verb::Replay(args) => replay::run(context, &args),
         Verb::WhoCan(args) => who_can::run(context, &args),
         Verb::WhatCan(args) => what_can::run(context, &args),
         Verb::Explain(args) => explain::run(context, &args),
         Verb::Snapshot(args) => snapshot::run(context, &args),
-        Verb::Fmt(args) => fmt::run(context, &args),
     }
 }
 
