@@ -25,7 +25,10 @@ fn shipped() -> BundleFiles {
     files
 }
 
-/// The shipped bundle with some texts replaced: file, from, to.
+/// A change of the shipped bundle: file, from, to.
+type Edit = (&'static str, &'static str, &'static str);
+
+/// The shipped bundle with some texts replaced.
 fn edited(edits: &[(&str, &str, &str)]) -> Bundle {
     let mut files = shipped();
     for (file, from, to) in edits {
@@ -260,14 +263,16 @@ fn each_way_in_which_an_answer_can_change_is_told_and_what_stays_is_not() {
             .issue()
     };
     let pager: Story = |it| it.ask("sam", "prod-db-read", "2h", None);
-    let none: &[(&str, &str, &str)] = &[];
-    let rows: [(
-        &str,
+    let none: &[Edit] = &[];
+    /// Its name, what happened, the changes of the bundle then and of the one now, and what differs.
+    type Row = (
+        &'static str,
         Story,
-        &[(&str, &str, &str)],
-        &[(&str, &str, &str)],
-        &[&str],
-    ); 11] = [
+        &'static [Edit],
+        &'static [Edit],
+        &'static [&'static str],
+    );
+    let rows: [Row; 11] = [
         ("nothing changed", issued, none, none, &[]),
         (
             "nobody has to consent any more",
@@ -410,7 +415,7 @@ fn what_the_new_bundle_does_not_know_is_told_as_such() {
         "Scope::\"staging-root\"",
     );
     let claims = ("directory.hcl", "\"77\"", "\"78\"");
-    let rows: [(&[(&str, &str, &str)], &str, &str, &str); 2] = [
+    let rows: [(&[Edit], &str, &str, &str); 2] = [
         (&[scope, policy], "mia", "staging-admin", "unknown_scope"),
         (&[claims], "payments-ci", "payments-deploy", "other_claims"),
     ];
