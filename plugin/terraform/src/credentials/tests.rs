@@ -388,10 +388,10 @@ async fn too_little_of_a_window_is_an_error_at_once_and_given_back() {
     let provider = provider(&broker, "too little");
     let response = open(&provider, &[("minimum_remaining", Value::text("5m"))]).await;
     let told = told(&response.diagnostics);
+    // How much exactly depends on how fast this machine is.
     assert!(
-        told.starts_with(
-            "Error: only 1m is left of the window for `prod-db`\non `minimum_remaining`\n"
-        ),
+        told.starts_with("Error: only ")
+            && told.contains(" is left of the window for `prod-db`\non `minimum_remaining`\n"),
         "{told}"
     );
     until("given back", || broker.state() == "released").await;
