@@ -42,9 +42,11 @@ mod invariant;
 mod junit;
 mod mutate;
 mod names;
+mod people;
 mod read;
 mod render;
 mod row;
+mod tokens;
 mod who_can;
 
 use std::collections::{BTreeMap, BTreeSet};

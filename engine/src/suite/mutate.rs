@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::bundle::policies::Mutant;
 use crate::bundle::{Bundle, BundleFiles};
 
-use super::read::with_people;
+use super::people::with_people;
 use super::render::one_line;
 use super::{Check, Glob, Place, Suite, What};
 

@@ -1,16 +1,15 @@
 //! The reader of a test file: strict, with every error at its place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
 use crate::approval::Kind;
-use crate::bundle::hcl::{Document, Members, Placed, Reader, Value};
+use crate::bundle::hcl::{Document, Placed, Reader, Value};
 use crate::bundle::report::did_you_mean;
-use crate::bundle::{Bundle, BundleFiles, DIRECTORY, Report};
+use crate::bundle::{Bundle, Report};
 use crate::decide::Limits;
-use crate::principal::{GITHUB_CLAIMS, Principal, PrincipalId, UserId, WorkloadId, check_name};
+use crate::principal::{Principal, PrincipalId, UserId};
 use crate::request::{REASON_MAX, TICKET_MAX};
 use crate::scope::{Scope, ScopeId};
 use crate::window::{Duration, Moment};
@@ -19,7 +18,8 @@ use super::invariant::{About, Invariant, Promise};
 use super::names::{Names, Who};
 use super::row::{Expect, Row};
 use super::who_can::WhoCan;
-use super::{Check, Place, Suite, What, World};
+use super::{Check, Place, Suite, What};
+use super::{people, tokens};
 
 /// The reason of a case that gives none, for policies that only want some reason.
 const REASON_SOME: &str = "a test";
@@ -33,10 +33,10 @@ const _: () = assert!(PEOPLE_MOST as usize == crate::case::APPROVALS_MAX);
 pub(super) fn read(suite: &mut Suite, path: &str, text: &str, report: &mut Report) {
     let document = Document::parse(path, text);
     if let Some(mut file) = document.root() {
-        let people = read_people(&mut file, suite.bundle());
+        let people = people::read(&mut file, suite.bundle());
         // Without its people the names in the file would all be reported as unknown.
         if !document.has_errors()
-            && let Some(world) = world(suite, &document, people)
+            && let Some(world) = people::world(suite, &document, people)
             && let Some(bundle) = suite
                 .worlds
                 .get(world)
@@ -55,158 +55,6 @@ pub(super) fn read(suite: &mut Suite, path: &str, text: &str, report: &mut Repor
     report.absorb(document.into_report());
 }
 
-/// The people a file adds to the directory, as `directory.hcl` would say it, and where the first of them stands.
-#[derive(Default)]
-struct People {
-    text: String,
-    at: Range<usize>,
-}
-
-fn read_people(file: &mut Reader<'_>, bundle: Option<&Bundle>) -> People {
-    let mut people = People::default();
-    let Some(directory) = bundle.map(Bundle::directory) else {
-        return people;
-    };
-    let blocks = file.labelled_blocks("user");
-    let added: BTreeSet<String> = blocks.iter().map(|(name, _)| name.value.clone()).collect();
-    let known = |name: &str| {
-        let taken = |known: &str| known.eq_ignore_ascii_case(name);
-        directory.users().any(|(user, _)| taken(user.as_str()))
-            || directory
-                .workloads()
-                .any(|(workload, _)| taken(workload.as_str()))
-    };
-    for (name, mut block) in blocks {
-        if let Err(error) = check_name(&name) {
-            block.error(name.span.clone(), error.to_string(), None);
-        } else if known(&name) {
-            block.error(
-                name.span.clone(),
-                format!("`{}` is in `{DIRECTORY}` already", name.value),
-                Some("give the person of a test a name of their own".to_owned()),
-            );
-        }
-        if people.text.is_empty() {
-            people.at = block.header();
-        }
-        people.text.push_str(&format!(
-            "\nuser \"{0}\" {{\n  name = \"{0}\"\n",
-            name.value
-        ));
-        if let Some(manager) = block.string("manager") {
-            let exists = added.contains(&manager.value)
-                || directory
-                    .users()
-                    .any(|(user, _)| user.as_str() == manager.value);
-            if !exists {
-                let users = directory.users().map(|(user, _)| user.as_str());
-                let help = did_you_mean(&manager, users.chain(added.iter().map(String::as_str)));
-                block.error(
-                    manager.span.clone(),
-                    format!("no user `{}`", manager.value),
-                    help,
-                );
-            }
-            people
-                .text
-                .push_str(&format!("  manager = {}\n", quoted(&manager)));
-        }
-        let groups = block.strings("groups").map(|list| list.value);
-        let groups = groups.unwrap_or_default();
-        for group in &groups {
-            if !directory.groups().any(|(known, _)| known == group.value) {
-                let help = did_you_mean(group, directory.groups().map(|(known, _)| known));
-                let message = format!("no group `{}`", group.value);
-                block.error(group.span.clone(), message, help);
-            }
-        }
-        let groups: Vec<String> = groups.iter().map(|group| quoted(group)).collect();
-        people
-            .text
-            .push_str(&format!("  groups = [{}]\n", groups.join(", ")));
-        if let Some(mut attributes) = block.block("attributes") {
-            people.text.push_str("  attributes {\n");
-            for (key, value) in attributes.rest() {
-                let value = written(&value.value);
-                people
-                    .text
-                    .push_str(&format!("    {} = {value}\n", key.value));
-            }
-            people.text.push_str("  }\n");
-            attributes.finish();
-        }
-        people.text.push_str("}\n");
-        block.finish();
-    }
-    people
-}
-
-/// A value as HCL writes it.
-fn written(value: &Value) -> String {
-    match value {
-        Value::Bool(truth) => truth.to_string(),
-        Value::Whole(whole) => whole.to_string(),
-        Value::String(text) => quoted(text),
-        Value::List(items) => {
-            let items: Vec<String> = items.iter().map(|item| written(&item.value)).collect();
-            format!("[{}]", items.join(", "))
-        }
-        // The directory refuses it, with a better word than could be found here.
-        Value::Object(_) => "{}".to_owned(),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let text = text
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
-        .replace("${", "$${")
-        .replace("%{", "%%{");
-    format!("\"{text}\"")
-}
-
-/// The suite's world with these people in it.
-fn world(suite: &mut Suite, document: &Document, people: People) -> Option<usize> {
-    let same = |world: &World| world.people == people.text;
-    if let Some(known) = suite.worlds.iter().position(same) {
-        return Some(known);
-    }
-    match Bundle::load(&with_people(&suite.files, &people.text)) {
-        Ok(bundle) => {
-            suite.worlds.push(World {
-                people: people.text,
-                bundle: Arc::new(bundle),
-            });
-            Some(suite.worlds.len() - 1)
-        }
-        Err(report) => {
-            let said = report
-                .findings()
-                .first()
-                .map(|finding| finding.message.clone());
-            document.error(
-                people.at,
-                format!(
-                    "with the people of this file the directory is refused: {}",
-                    said.unwrap_or_default()
-                ),
-                None,
-            );
-            None
-        }
-    }
-}
-
-/// The bundle's files with more people in the directory.
-pub(super) fn with_people(files: &BundleFiles, people: &str) -> BundleFiles {
-    let mut files = files.clone();
-    if let Some(directory) = files.0.get_mut(DIRECTORY) {
-        directory.push_str(people);
-    }
-    files
-}
-
 fn read_tests(
     mut file: Reader<'_>,
     document: &Document,
@@ -215,7 +63,7 @@ fn read_tests(
     text: &str,
 ) -> Vec<Check> {
     let at = file.required_parsed("at", Moment::from_str);
-    let tokens = read_tokens(&mut file, bundle);
+    let tokens = tokens::read(&mut file, bundle);
     let names = Names {
         document,
         directory: bundle.directory(),
@@ -250,72 +98,6 @@ fn read_tests(
     }
     file.finish();
     tests.checks
-}
-
-fn read_tokens(file: &mut Reader<'_>, bundle: &Bundle) -> BTreeMap<String, Principal> {
-    let directory = bundle.directory();
-    let mut tokens = BTreeMap::new();
-    for (name, mut block) in file.labelled_blocks("token") {
-        let workload = block.required_parsed("workload", |id| WorkloadId::new(id));
-        let given = block.object("claims").map(|mut claims| {
-            let members = claims.rest();
-            claims.finish();
-            members
-        });
-        let given = read_claims(&block, given.unwrap_or_default());
-        if let Some(workload) = workload {
-            match directory.workload(&workload) {
-                None => {
-                    let known = directory.workloads().map(|(known, _)| known.as_str());
-                    block.error(
-                        workload.span.clone(),
-                        format!("no workload `{}`", workload.as_str()),
-                        did_you_mean(workload.as_str(), known),
-                    );
-                }
-                Some(known) => {
-                    // What the directory says of every token of it, unless the test says otherwise.
-                    let mut claims = known.pinned.clone();
-                    let id = PrincipalId::Workload(workload.value.clone());
-                    let repository = directory.identities.iter().find(|(_, whose)| **whose == id);
-                    if let Some(((_, stable_id), _)) = repository {
-                        claims.insert("repository_id".to_owned(), stable_id.clone());
-                    }
-                    claims.extend(given);
-                    tokens.insert(name.value, Principal::workload(workload.value, claims));
-                }
-            }
-        }
-        block.finish();
-    }
-    tokens
-}
-
-fn read_claims(block: &Reader<'_>, members: Members) -> BTreeMap<String, String> {
-    let mut claims = BTreeMap::new();
-    for (claim, value) in members {
-        let known = GITHUB_CLAIMS.map(|(claim, _)| claim);
-        if !known.contains(&claim.value.as_str()) {
-            let help = did_you_mean(&claim, known).unwrap_or_else(|| {
-                let known: Vec<String> = known.iter().map(|claim| format!("`{claim}`")).collect();
-                format!("known claims: {}", known.join(", "))
-            });
-            let message = format!("policies see no claim `{}`", claim.value);
-            block.error(claim.span, message, Some(help));
-            continue;
-        }
-        match value.value {
-            Value::String(text) => {
-                claims.insert(claim.value, text);
-            }
-            other => block.error(
-                value.span,
-                format!("`{}` must be a string, not {}", claim.value, other.kind()),
-                None,
-            ),
-        }
-    }
-    claims
 }
 
 /// What a case has where it says nothing else.
