@@ -99,3 +99,15 @@ fn write_private(path: &Path, text: &str) {
     file.write_all(text.as_bytes())
         .expect("the file is written");
 }
+
+/// Fails the test unless each line of a story stands in what was said, in this order.
+#[track_caller]
+pub fn in_order(said: &str, story: &[&str]) {
+    let mut rest = said;
+    for line in story {
+        let Some((_, after)) = rest.split_once(line) else {
+            panic!("`{line}` is missing, or out of order, in:\n{said}")
+        };
+        rest = after;
+    }
+}

@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use writ_tests::{World, edit, fact, root, skipped, writ};
+use writ_tests::{World, edit, fact, in_order, root, skipped, writ};
 
 #[test]
 fn the_demo_tells_its_whole_story_and_ends_well() {
@@ -39,13 +39,7 @@ fn the_demo_tells_its_whole_story_and_ends_well() {
         "events verified",
         "was edited",
     ];
-    let mut rest = said.as_ref();
-    for line in story {
-        let Some(place) = rest.find(line) else {
-            panic!("`{line}` is missing, or out of order, in:\n{said}")
-        };
-        rest = rest.get(place + line.len()..).unwrap_or_default();
-    }
+    in_order(&said, &story);
     let left: Vec<_> = folder.path().read_dir().unwrap().collect();
     assert!(left.is_empty(), "the demo left something behind: {left:?}");
 }

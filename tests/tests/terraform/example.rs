@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use writ_tests::terraform::terraform_is_there;
-use writ_tests::{built, root, writ};
+use writ_tests::{built, in_order, root, writ};
 
 #[test]
 fn the_example_plans_with_one_scope_waits_for_two_people_and_applies_with_another() {
@@ -34,11 +34,5 @@ fn the_example_plans_with_one_scope_waits_for_two_people_and_applies_with_anothe
         "zoe as security",
         "released",
     ];
-    let mut rest = said.as_ref();
-    for line in story {
-        let Some(place) = rest.find(line) else {
-            panic!("`{line}` is missing, or out of order, in:\n{said}")
-        };
-        rest = &rest[place + line.len()..];
-    }
+    in_order(&said, &story);
 }
