@@ -7,6 +7,7 @@ pub mod ambient;
 pub mod client;
 pub mod fetch;
 pub mod problem;
+pub mod words;
 
 /// The generated types and services of `writ.v1`.
 #[allow(

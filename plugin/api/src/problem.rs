@@ -151,6 +151,33 @@ impl Problem {
         self
     }
 
+    /// Whether this is no answer of a broker's but the lack of one, so that another try may help: a connection that breaks in
+    /// the middle of an answer is told as an internal error, a proxy's 500 as an unknown one.
+    pub fn is_absence(&self) -> bool {
+        if self.reason.is_some() {
+            return false;
+        }
+        match self.code {
+            Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Internal
+            | Code::Unknown => true,
+            Code::Ok
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::DataLoss
+            | Code::Unauthenticated => false,
+        }
+    }
+
     /// As it travels.
     pub fn into_status(self) -> Status {
         let mut metadata = std::collections::HashMap::new();

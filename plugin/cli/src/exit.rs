@@ -98,24 +98,8 @@ pub(crate) fn of_problem(problem: &Problem) -> Exit {
     let Some(reason) = problem.reason else {
         return match problem.code {
             tonic::Code::Unauthenticated => Exit::NotAuthenticated,
-            // A connection that breaks in the middle of an answer is told as an internal error, a proxy's 500 as an
-            // unknown one.
-            tonic::Code::Unavailable
-            | tonic::Code::DeadlineExceeded
-            | tonic::Code::Cancelled
-            | tonic::Code::Internal
-            | tonic::Code::Unknown => Exit::Unreachable,
-            tonic::Code::Ok
-            | tonic::Code::InvalidArgument
-            | tonic::Code::NotFound
-            | tonic::Code::AlreadyExists
-            | tonic::Code::PermissionDenied
-            | tonic::Code::ResourceExhausted
-            | tonic::Code::FailedPrecondition
-            | tonic::Code::Aborted
-            | tonic::Code::OutOfRange
-            | tonic::Code::Unimplemented
-            | tonic::Code::DataLoss => Exit::Error,
+            _ if problem.is_absence() => Exit::Unreachable,
+            _ => Exit::Error,
         };
     };
     match reason {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use writ_api::v1;
 use writ_api::v1::decision::Outcome;
 use writ_api::v1::denial::Why;
+pub(crate) use writ_api::words::{way, why};
 use writ_engine::Duration;
 
 use crate::clock;
@@ -101,44 +102,6 @@ pub(crate) fn ways(ways: &[v1::Way]) -> String {
         false => feasible,
     };
     shown.into_iter().map(way).collect::<Vec<_>>().join("; or ")
-}
-
-/// One way: `1 manager: pat and 2 security: ann, sam, …`.
-pub(crate) fn way(way: &v1::Way) -> String {
-    if way.needs.is_empty() {
-        return "nothing".to_owned();
-    }
-    let needs: Vec<_> = way.needs.iter().map(need).collect();
-    let text = needs.join(" and ");
-    match way.feasible {
-        true => text,
-        false => format!("{text} (nobody can give this)"),
-    }
-}
-
-fn need(need: &v1::Need) -> String {
-    let mut people: Vec<_> = need.people.iter().map(|name| escape(name)).collect();
-    if need.more {
-        people.push("…".to_owned());
-    }
-    let head = format!("{} {}", need.count, escape(&need.kind));
-    match people.is_empty() {
-        true => head,
-        false => format!("{head}: {}", people.join(", ")),
-    }
-}
-
-/// The words for a reason of a denial.
-pub(crate) fn why(why: Why) -> &'static str {
-    match why {
-        Why::Unspecified => "the broker did not say why",
-        Why::Ended => "the request has ended",
-        Why::Unknown => "the bundle in force has no such scope or principal",
-        Why::Forbidden => "a guardrail forbids it",
-        Why::Errored => "a guardrail could not be evaluated, so nobody gets in",
-        Why::Unmet => "policies give it, but not under these conditions",
-        Why::NoPolicy => "no policy gives this scope to you",
-    }
 }
 
 /// Why not: each policy with its place, each condition with its values, what its authors advise, and the nearest request.

@@ -2,41 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Whether a character makes a terminal act, or a reader see something else than what is there: the C0 and C1 controls,
-/// the bidirectional controls, the invisible ones, and the separators that some terminals break lines at.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
-/// Text that someone else wrote, safe to print on one line: what would mislead stands there as `\n` or `\u{202e}`.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if misleads(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
-/// The same for a text of several lines, which stay lines.
-pub(crate) fn escape_lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
-}
+use writ_api::words::misleads;
+pub(crate) use writ_api::words::{escape, escape_lines};
 
 /// A JSON document with the same characters as `\u….` escapes: the same document to a parser, harmless on a terminal.
 pub(crate) fn escape_json(json: &str) -> String {

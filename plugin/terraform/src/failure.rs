@@ -122,23 +122,8 @@ fn attribute(reason: Reason, problem: &Problem) -> Option<&'static str> {
 fn not_the_brokers_word(problem: &Problem, address: &str) -> Failure {
     let kind = match problem.code {
         tonic::Code::Unauthenticated => Kind::NotAuthenticated,
-        // A connection that breaks in the middle of an answer is told as an internal error, a proxy's 500 as an unknown one.
-        tonic::Code::Unavailable
-        | tonic::Code::DeadlineExceeded
-        | tonic::Code::Cancelled
-        | tonic::Code::Internal
-        | tonic::Code::Unknown => Kind::Unreachable,
-        tonic::Code::Ok
-        | tonic::Code::InvalidArgument
-        | tonic::Code::NotFound
-        | tonic::Code::AlreadyExists
-        | tonic::Code::PermissionDenied
-        | tonic::Code::ResourceExhausted
-        | tonic::Code::FailedPrecondition
-        | tonic::Code::Aborted
-        | tonic::Code::OutOfRange
-        | tonic::Code::Unimplemented
-        | tonic::Code::DataLoss => Kind::Final,
+        _ if problem.is_absence() => Kind::Unreachable,
+        _ => Kind::Final,
     };
     if problem.code == tonic::Code::Unimplemented {
         return Failure::new(

@@ -6,47 +6,13 @@ use writ_api::v1;
 use writ_api::v1::decision::Outcome;
 use writ_api::v1::denial::Why;
 use writ_api::v1::request::State;
+pub(crate) use writ_api::words::{escape, escape_lines};
+use writ_api::words::{way, why};
 
 use crate::duration::Length;
 
 /// Characters of an id that people say to each other.
 const SHORT_ID: usize = 4;
-
-/// Whether a character makes a terminal act, or a reader see something else than what is there: controls, bidirectional
-/// controls, the invisible ones, and the separators that some terminals break lines at.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
-/// Text that someone else wrote, safe on one line of a terminal: what would mislead stands there as `\n` or `\u{202e}`.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if misleads(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
-/// The same for a text of several lines, which stay lines.
-pub(crate) fn escape_lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
-}
 
 /// The end of an id, as `writ` takes it.
 pub(crate) fn short(id: &str) -> String {
@@ -71,31 +37,6 @@ pub(crate) fn moment(timestamp: Option<&prost_types::Timestamp>) -> String {
 /// A window's length from the wire.
 pub(crate) fn length(duration: Option<&prost_types::Duration>) -> String {
     Length::of_wire(duration).map_or_else(|| "?".to_owned(), |length| length.to_string())
-}
-
-/// One set of approvals: `1 manager: pat and 2 security: ann, sam`.
-pub(crate) fn way(way: &v1::Way) -> String {
-    let needs: Vec<_> = way.needs.iter().map(need).collect();
-    let text = match needs.is_empty() {
-        true => "nothing".to_owned(),
-        false => needs.join(" and "),
-    };
-    match way.feasible {
-        true => text,
-        false => format!("{text} (nobody can give this)"),
-    }
-}
-
-fn need(need: &v1::Need) -> String {
-    let mut people: Vec<_> = need.people.iter().map(|name| escape(name)).collect();
-    if need.more {
-        people.push("…".to_owned());
-    }
-    let head = format!("{} {}", need.count, escape(&need.kind));
-    match people.is_empty() {
-        true => head,
-        false => format!("{head}: {}", people.join(", ")),
-    }
 }
 
 /// The ways that somebody can give, or, where nobody can, all of them.
@@ -125,19 +66,6 @@ pub(crate) fn policy(policy: &v1::PolicyRef) -> String {
         policy.line,
         escape(&policy.id)
     )
-}
-
-/// The words for a reason of a denial.
-pub(crate) fn why(why: Why) -> &'static str {
-    match why {
-        Why::Unspecified => "the broker did not say why",
-        Why::Ended => "the request has ended",
-        Why::Unknown => "the bundle in force has no such scope or principal",
-        Why::Forbidden => "a guardrail forbids it",
-        Why::Errored => "a guardrail could not be evaluated, so nobody gets in",
-        Why::Unmet => "policies give it, but not under these conditions",
-        Why::NoPolicy => "no policy gives this scope to you",
-    }
 }
 
 /// The conditions that decided against it, each in one line with the values it read.
