@@ -185,15 +185,14 @@ impl Claims<'_> {
     }
 
     fn nothing_new(&self, base: &Source) -> Result<Claim, Unreadable> {
-        let new = self.source.set_when(&self.sound("context"))?;
-        let mut questions = Vec::new();
-        for environment in self.source.activating() {
-            questions.push(self.question(environment, What::Implies(new.clone(), base.set()?)));
-        }
-        for environment in self.source.consenting() {
-            let about = What::Implies(self.set.clone(), base.set()?);
-            questions.push(self.question(environment, about));
-        }
+        let (new, base) = (self.source.set_when(&self.sound("context"))?, base.set()?);
+        let implies = |environments: Vec<RequestEnv>, new: &PolicySet| {
+            let question =
+                |environment| self.question(environment, What::Implies(new.clone(), base.clone()));
+            environments.into_iter().map(question).collect::<Vec<_>>()
+        };
+        let mut questions = implies(self.source.activating(), &new);
+        questions.extend(implies(self.source.consenting(), &self.set));
         Ok(Claim {
             kind: Kind::NothingNew,
             text: "nothing is permitted that was not".to_owned(),
@@ -218,17 +217,22 @@ impl Claims<'_> {
 
     /// A forbid that matches something, a permit that gives something which no forbid takes.
     fn alive(&self, policy: &Policy) -> Result<Claim, Unreadable> {
-        let mut questions = Vec::new();
-        for environment in self.source.all() {
-            let about = match forbids(policy) {
-                true => What::Matches(Box::new(policy.clone())),
-                false => What::AllowsSomething(self.source.alone(policy)?),
-            };
-            questions.push(self.question(environment, about));
-        }
-        let does = match forbids(policy) {
-            true => "forbids something",
-            false => "gives something that no guardrail takes",
+        let environments = self.source.all().into_iter();
+        let (does, questions): (_, Vec<Question>) = match forbids(policy) {
+            true => {
+                let about = || What::Matches(Box::new(policy.clone()));
+                let ask = |environment| self.question(environment, about());
+                ("forbids something", environments.map(ask).collect())
+            }
+            false => {
+                let alone = self.source.alone(policy)?;
+                let about = || What::AllowsSomething(alone.clone());
+                let ask = |environment| self.question(environment, about());
+                (
+                    "gives something that no guardrail takes",
+                    environments.map(ask).collect(),
+                )
+            }
         };
         Ok(Claim {
             kind: Kind::Alive,
@@ -370,7 +374,6 @@ impl Claims<'_> {
         let (mut rows, mut rests_on) = (Vec::new(), Vec::new());
         for scope in scopes.iter().filter_map(|id| self.bundle.scope(id)) {
             let environment = text(&scope.environment);
-            let uid = |kind: &str, name: &str| uid(kind, name);
             let (system, owners) = (uid("System", &scope.system), uid("Group", &scope.owners));
             rows.push(format!(
                 "(resource == {} && resource.environment == {environment} && resource.system == {system} \

@@ -4,7 +4,7 @@ use cedar_policy::{EntityUid, EvalResult};
 use cedar_policy_symcc::Env;
 
 /// The parts of a request's context, in the order of their telling.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 8] = [
     "window",
     "approvals",
     "ticket",
@@ -13,7 +13,6 @@ const TOLD: [&str; 9] = [
     "workload",
     "one",
     "two",
-    "claims",
 ];
 
 /// A counterexample, a line each.

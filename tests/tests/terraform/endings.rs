@@ -233,7 +233,7 @@ async fn a_run_that_is_broken_off_takes_its_request_back_or_gives_its_window_bac
 }
 
 /// A run by itself: what it ends with, and what is left of its request.
-async fn ends(case: Case<'_>, says: &str, leaves: &str) -> Terraform {
+async fn ends(case: Case<'_>, says: &str, leaves: &str) {
     let terraform = case.terraform("INC-42").await;
     let said = terraform.run(&APPLY).await;
     match says {
@@ -241,7 +241,6 @@ async fn ends(case: Case<'_>, says: &str, leaves: &str) -> Terraform {
         says => said.failed_with(says),
     }
     standing(case.world, "INC-42", leaves).await;
-    terraform
 }
 
 #[tokio::test(flavor = "multi_thread")]
