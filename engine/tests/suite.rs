@@ -340,6 +340,8 @@ fn an_invariant_is_asked_of_every_moment_token_and_reason_that_matters() {
             1,
         ),
         (ci, "deploy", "!(principal has environment)", long, 1),
+        // Looked at without being compared with anything.
+        (ci, "deploy", "principal has environment", long, 1),
     ];
     for (who, scope, when, promise, broken) in rows {
         let (failed, _) = invariant(&permit(who, scope, when), promise);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::bundle::Bundle;
-use crate::bundle::policies::Landmarks;
+use crate::bundle::policies::{Points, Text};
 use crate::decide::promise::{Plea, Possible};
 use crate::decide::{Draft, check, may_see_scope};
 use crate::principal::{GITHUB_CLAIMS, Presence, Principal, PrincipalId};
@@ -104,7 +104,7 @@ struct Question<'a> {
 impl Invariant {
     /// Every counterexample, at most [`DIFFERENCES_MAX`] of them.
     pub(super) fn run(&self, bundle: &Bundle) -> (Vec<Failure>, Evidence) {
-        let landmarks = bundle.policies().landmarks();
+        let points = bundle.policies().points();
         let mut failures = Vec::new();
         let mut questions = 0;
         for promise in &self.promises {
@@ -112,10 +112,10 @@ impl Invariant {
                 // Longer than the longest window there is: kept by itself.
                 continue;
             };
-            let moments = self.moments(bundle, &landmarks, duration);
-            let reasons = reasons(&landmarks);
+            let moments = self.moments(bundle, &points, duration);
+            let reasons = reasons(&points);
             for id in &self.who {
-                let principals = match variants(bundle, &landmarks, id) {
+                let principals = match variants(bundle, &points, id) {
                     Ok(principals) => principals,
                     Err(count) => {
                         failures.push(too_many(&format!("{count} kinds of token of {id}")));
@@ -164,16 +164,11 @@ impl Invariant {
     }
 
     /// The openings at which a window of this length can begin to be answered differently.
-    fn moments(
-        &self,
-        bundle: &Bundle,
-        landmarks: &Landmarks,
-        duration: Duration,
-    ) -> BTreeSet<Moment> {
+    fn moments(&self, bundle: &Bundle, points: &Points, duration: Duration) -> BTreeSet<Moment> {
         let mut starts: BTreeSet<i64> = BTreeSet::from([self.at.floor_s().as_ms()]);
         let length_ms = i64::from(duration.as_s()) * SECOND_MS;
-        let opens = landmarks.opens_at_ms.iter().copied();
-        let closes = landmarks.closes_at_ms.iter().map(|ms| ms - length_ms);
+        let opens = points.opens_at.iter().map(|at| at.as_ms());
+        let closes = points.closes_at.iter().map(|at| at.as_ms() - length_ms);
         for ms in opens.chain(closes) {
             // Before, at and after, to the second; a literal between two seconds has both beside it.
             let ms = ms.div_euclid(SECOND_MS) * SECOND_MS;
@@ -183,12 +178,11 @@ impl Invariant {
             .iter()
             .filter_map(|ms| Moment::from_ms(*ms))
             .collect();
-        if !landmarks.weekday && landmarks.times_of_day_ms.is_empty() {
+        if !points.weekday && points.times_s.is_empty() {
             return moments;
         }
         let mut times: BTreeSet<i64> = BTreeSet::from([0]);
-        for ms in &landmarks.times_of_day_ms {
-            let second = ms.div_euclid(SECOND_MS);
+        for second in points.times_s.iter().copied().map(i64::from) {
             times.extend(
                 [second, second + 1]
                     .iter()
@@ -325,19 +319,15 @@ fn too_many(what: &str) -> Failure {
 }
 
 /// The reasons that policies could tell apart.
-fn reasons(landmarks: &Landmarks) -> BTreeSet<String> {
-    let named = landmarks.texts.get("context.reason");
+fn reasons(points: &Points) -> BTreeSet<String> {
+    let named = points.texts.get(&Text::Reason);
     let mut reasons: BTreeSet<String> = named.into_iter().flatten().cloned().collect();
     reasons.insert(TEXT_OTHER.to_owned());
     reasons
 }
 
 /// The user, or the workload with each token that policies could tell apart; or how many these would be.
-fn variants(
-    bundle: &Bundle,
-    landmarks: &Landmarks,
-    id: &PrincipalId,
-) -> Result<Vec<Principal>, usize> {
+fn variants(bundle: &Bundle, points: &Points, id: &PrincipalId) -> Result<Vec<Principal>, usize> {
     let workload = match id {
         PrincipalId::User(user) => return Ok(vec![Principal::user(user.clone())]),
         PrincipalId::Workload(workload) => workload,
@@ -349,7 +339,7 @@ fn variants(
         .unwrap_or_default();
     let mut tokens: Vec<BTreeMap<String, String>> = vec![pinned.clone()];
     for (claim, presence) in GITHUB_CLAIMS {
-        let Some(texts) = landmarks.texts.get(&format!("principal.{claim}")) else {
+        let Some(texts) = points.texts.get(&Text::Claim(claim.to_owned())) else {
             continue;
         };
         if pinned.contains_key(claim) {

@@ -6,7 +6,6 @@ mod depth_tests;
 mod entities;
 mod facts;
 mod format;
-mod landmarks;
 mod lint;
 mod load;
 mod mutants;
@@ -35,7 +34,6 @@ use crate::window::Moment;
 
 pub(crate) use entities::Types;
 pub(crate) use format::{WIDTH_MAX, format};
-pub(crate) use landmarks::Landmarks;
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub(crate) use mutants::Mutant;
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};

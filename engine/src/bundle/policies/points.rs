@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::pst::{Clause, Expr, Literal, PatternElem, UnaryOp};
 
 use super::compare::{Evidence, comparison, each, literal_of};
-use super::{ConditionFacts, PolicyFacts};
+use super::{ConditionFacts, Policies, PolicyFacts};
 use crate::principal::GITHUB_CLAIMS;
 use crate::window::Moment;
 
@@ -48,6 +48,17 @@ impl Points {
         for (text, values) in other.texts {
             self.texts.entry(text).or_default().extend(values);
         }
+    }
+}
+
+impl Policies {
+    /// The points of all policies.
+    pub(crate) fn points(&self) -> Points {
+        let mut all = Points::default();
+        for facts in self.facts.values() {
+            all.merge(facts.points());
+        }
+        all
     }
 }
 
