@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::principal::UserId;
-use crate::request::Request;
 use crate::window::Moment;
 
 /// Whose consent: `owner`, `manager`, `security`, or whatever the schema's `approve…` actions name.
@@ -58,37 +57,48 @@ impl fmt::Display for Kind {
 pub struct Approval {
     /// Who consents.
     pub approver: UserId,
+    /// Whose right they use, where somebody lent them theirs; `None` for their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<UserId>,
     /// The kinds the approver consented as; at each decision those the policy still permits count, one for a person.
     pub kinds: BTreeSet<Kind>,
-    /// The digest of the request consented to.
+    /// The digest of the request consented to, or of the extension of one.
     pub request_digest: Digest,
     /// When.
     pub approved_at: Moment,
 }
 
 impl Approval {
-    /// The consent of `approver` to exactly `request`; refused to the `person` behind the request.
+    /// The consent of `approver` to exactly what has this `digest`; refused to the `person` behind the request, also as
+    /// the lender of the right that is used.
     ///
     /// `person` is who answers for the requesting principal: the user, or the owner of the workload.
     pub fn new(
-        request: &Request,
+        digest: Digest,
         person: &UserId,
         approver: UserId,
+        on_behalf_of: Option<UserId>,
         kinds: BTreeSet<Kind>,
         now: Moment,
     ) -> Result<Approval, ApprovalError> {
-        if approver == *person {
+        if approver == *person || on_behalf_of.as_ref() == Some(person) {
             return Err(ApprovalError::SelfApproval);
         }
-        if kinds.is_empty() {
+        if kinds.is_empty() || on_behalf_of.as_ref() == Some(&approver) {
             return Err(ApprovalError::NotPermitted);
         }
         Ok(Approval {
             approver,
+            on_behalf_of,
             kinds,
-            request_digest: request.digest(),
+            request_digest: digest,
             approved_at: now,
         })
+    }
+
+    /// Whose consent this is: the approver, and who lent them the right. Each of them consents once.
+    pub fn people(&self) -> impl Iterator<Item = &UserId> {
+        std::iter::once(&self.approver).chain(&self.on_behalf_of)
     }
 }
 

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::{Approval, Kind};
+use crate::delegation::{Delegation, DelegationId};
 use crate::digest::{Commitment, Digest};
-use crate::principal::{Principal, UserId};
-use crate::request::{Request, RequestId};
+use crate::principal::{Principal, PrincipalId, UserId};
+use crate::request::{Extension, Request, RequestId};
 use crate::scope::{RoleArn, ScopeId};
 use crate::window::{Duration, Moment, Window};
 
@@ -93,6 +94,9 @@ pub enum Fact {
         /// The ticket they named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<String>,
+        /// Whether they asked for it as an emergency.
+        #[serde(default, skip_serializing_if = "is_false")]
+        break_glass: bool,
         /// What the policy said.
         verdict: Verdict,
     },
@@ -102,8 +106,33 @@ pub enum Fact {
         request: RequestId,
         /// Who, as what, to which digest.
         approval: Approval,
+        /// The shorter window they consented to, where they gave less than was asked: from now the request is for this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        narrowed_to: Option<Duration>,
         /// What the policy said with this approval counted.
         verdict: Verdict,
+    },
+    /// The requester asked for a longer window, and the policy did not say no.
+    ExtensionRequested {
+        /// Of which request.
+        request: RequestId,
+        /// What for.
+        extension: Extension,
+        /// What the policy said then.
+        verdict: Verdict,
+    },
+    /// A person said no to a longer window; the window there is goes on.
+    ExtensionDenied {
+        /// Of which request.
+        request: RequestId,
+        /// The extension's digest.
+        extension: Digest,
+        /// Who.
+        approver: UserId,
+        /// As what.
+        kinds: Vec<Kind>,
+        /// Why.
+        reason: Commitment,
     },
     /// A person said no.
     Denied {
@@ -147,6 +176,9 @@ pub enum Fact {
         duration_s: u32,
         /// The digest of the session policy sent.
         session_policy: Digest,
+        /// Whether the session may assume further roles, whose sessions outlive it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        chains: bool,
         /// What the policy said.
         verdict: Verdict,
     },
@@ -185,15 +217,71 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "is_false")]
         unheard: bool,
     },
+    /// Someone other than the requester ended the request.
+    Revoked {
+        /// Which.
+        request: RequestId,
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: Commitment,
+    },
+    /// A person closed the post-review of an emergency.
+    Reviewed {
+        /// Of which request.
+        request: RequestId,
+        /// Who.
+        reviewer: UserId,
+        /// What they found.
+        finding: Commitment,
+    },
+    /// IAM took the policy that denies a role's ended grants, or its removal.
+    RevocationWritten {
+        /// On which role.
+        role_arn: RoleArn,
+        /// The digest of the whole policy; `None` when it was removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Digest>,
+        /// The grants that it denies and that the one before it did not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        grants: Vec<RequestId>,
+        /// Where there was no room to name each grant: every session of the role made before this moment is denied.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        all_before: Option<Moment>,
+    },
+    /// AWS answered that the policy written is the one in force, and that it denies.
+    RevocationVerified {
+        /// On which role.
+        role_arn: RoleArn,
+        /// The digest of the policy found.
+        policy: Digest,
+    },
+    /// A person lent another their right to approve.
+    Delegated {
+        /// Who, to whom, from when to when.
+        delegation: Delegation,
+    },
+    /// The lender took the right back before its time.
+    DelegationEnded {
+        /// Which.
+        delegation: DelegationId,
+    },
 }
 
 impl Fact {
     /// The request a fact is about, if it is about one.
     pub fn request(&self) -> Option<&RequestId> {
         match self {
-            Fact::BundleLoaded { .. } | Fact::Refused { .. } => None,
+            Fact::BundleLoaded { .. }
+            | Fact::Refused { .. }
+            | Fact::RevocationWritten { .. }
+            | Fact::RevocationVerified { .. }
+            | Fact::Delegated { .. }
+            | Fact::DelegationEnded { .. } => None,
             Fact::Requested { request, .. } => Some(&request.id),
             Fact::Approved { request, .. }
+            | Fact::ExtensionRequested { request, .. }
+            | Fact::ExtensionDenied { request, .. }
             | Fact::Denied { request, .. }
             | Fact::Kept { request, .. }
             | Fact::Withdrawn { request, .. }
@@ -201,7 +289,9 @@ impl Fact {
             | Fact::Issued { request, .. }
             | Fact::IssueFailed { request, .. }
             | Fact::IssueUnknown { request, .. }
-            | Fact::Released { request, .. } => Some(request),
+            | Fact::Released { request, .. }
+            | Fact::Revoked { request, .. }
+            | Fact::Reviewed { request, .. } => Some(request),
         }
     }
 
@@ -212,6 +302,8 @@ impl Fact {
             Fact::Requested { .. } => "requested",
             Fact::Refused { .. } => "refused",
             Fact::Approved { .. } => "approved",
+            Fact::ExtensionRequested { .. } => "extension_requested",
+            Fact::ExtensionDenied { .. } => "extension_denied",
             Fact::Denied { .. } => "denied",
             Fact::Kept { .. } => "kept",
             Fact::Withdrawn { .. } => "withdrawn",
@@ -220,6 +312,12 @@ impl Fact {
             Fact::IssueFailed { .. } => "issue_failed",
             Fact::IssueUnknown { .. } => "issue_unknown",
             Fact::Released { .. } => "released",
+            Fact::Revoked { .. } => "revoked",
+            Fact::Reviewed { .. } => "reviewed",
+            Fact::RevocationWritten { .. } => "revocation_written",
+            Fact::RevocationVerified { .. } => "revocation_verified",
+            Fact::Delegated { .. } => "delegated",
+            Fact::DelegationEnded { .. } => "delegation_ended",
         }
     }
 }

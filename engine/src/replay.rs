@@ -12,12 +12,13 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::bundle::Bundle;
-use crate::case::{Case, NoStory};
+use crate::case::{Case, NoStory, Question, Review};
 use crate::decide::{
-    Allowed, Decision, Draft, PolicyRef, check, decide, readers_of_the_reason, stranger,
+    Allowed, Decision, Draft, PolicyRef, Standing, check, check_break_glass, decide_for,
+    readers_of_the_reason, stranger,
 };
 use crate::event::{Event, Fact, Outcome, Verdict};
-use crate::principal::Principal;
+use crate::principal::{Principal, PrincipalId};
 use crate::request::RequestId;
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment};
@@ -285,12 +286,17 @@ impl<'b> Replay<'b> {
     pub fn tell(&mut self, seq: u64, event: &Event, text: Option<&str>) -> Result<(), NoStory> {
         let at = event.at;
         match &event.fact {
-            Fact::BundleLoaded { .. } => Ok(()),
+            Fact::BundleLoaded { .. }
+            | Fact::RevocationWritten { .. }
+            | Fact::RevocationVerified { .. }
+            | Fact::Delegated { .. }
+            | Fact::DelegationEnded { .. } => Ok(()),
             Fact::Refused {
                 principal,
                 scope,
                 duration,
                 ticket,
+                break_glass,
                 verdict,
                 ..
             } => {
@@ -300,7 +306,7 @@ impl<'b> Replay<'b> {
                     duration: *duration,
                     ticket: ticket.as_deref(),
                 };
-                self.refused(seq, at, &wish, text, verdict);
+                self.refused(seq, at, &wish, text, *break_glass, verdict);
                 Ok(())
             }
             Fact::Requested {
@@ -316,23 +322,33 @@ impl<'b> Replay<'b> {
                 };
                 self.requests += 1;
                 self.moments += 1;
-                past.ask(self.bundle, seq, at, Step::Asked, verdict);
+                let standing = match request.break_glass {
+                    Some(_) => self.standing(&request.principal.id, None),
+                    None => Standing::UNKNOWN,
+                };
+                past.ask(self.bundle, standing, seq, at, Step::Asked, verdict);
                 self.cases.insert(request.id.clone(), past);
                 Ok(())
             }
             Fact::Approved {
                 request, verdict, ..
             } => {
+                let standing = self.standing_of(request)?;
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
+                let of_request = matches!(past.case.question(at), Some(Question::Request));
                 // What was recorded was decided with this consent counted.
                 past.case.apply(event)?;
-                self.moments += 1;
-                past.ask(self.bundle, seq, at, Step::Approved, verdict);
+                // The consent to an extension is about another question, which is asked again at the next issue.
+                if of_request {
+                    self.moments += 1;
+                    past.ask(self.bundle, standing, seq, at, Step::Approved, verdict);
+                }
                 Ok(())
             }
             Fact::IssueIntended {
                 request, verdict, ..
             } => {
+                let standing = self.standing_of(request)?;
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
                 let before = past.case.clone();
                 past.case.apply(event)?;
@@ -340,7 +356,7 @@ impl<'b> Replay<'b> {
                     self.moments += 1;
                     // And this was decided before the window was open.
                     let after = std::mem::replace(&mut past.case, before);
-                    past.ask(self.bundle, seq, at, Step::Issued, verdict);
+                    past.ask(self.bundle, standing, seq, at, Step::Issued, verdict);
                     past.case = after;
                 }
                 Ok(())
@@ -351,10 +367,36 @@ impl<'b> Replay<'b> {
             | Fact::Issued { request, .. }
             | Fact::IssueFailed { request, .. }
             | Fact::IssueUnknown { request, .. }
-            | Fact::Released { request, .. } => {
+            | Fact::ExtensionRequested { request, .. }
+            | Fact::ExtensionDenied { request, .. }
+            | Fact::Released { request, .. }
+            | Fact::Revoked { request, .. }
+            | Fact::Reviewed { request, .. } => {
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
-                past.case.apply(event)
+                past.case.apply_with(event, text)
             }
+        }
+    }
+
+    fn standing_of(&self, request: &RequestId) -> Result<Standing, NoStory> {
+        let past = self.cases.get(request).ok_or(NEVER_MADE)?;
+        let asked = past.case.request();
+        Ok(match asked.break_glass {
+            Some(_) => self.standing(&asked.principal.id, Some(request)),
+            None => Standing::UNKNOWN,
+        })
+    }
+
+    // What the same principal owed for other emergencies at this point of the record.
+    fn standing(&self, principal: &PrincipalId, except: Option<&RequestId>) -> Standing {
+        let owed = self.cases.values().filter(|past| {
+            let request = past.case.request();
+            request.principal.id == *principal
+                && Some(&request.id) != except
+                && matches!(past.case.review(), Review::Open { .. })
+        });
+        Standing {
+            open_reviews: u32::try_from(owed.count()).unwrap_or(u32::MAX),
         }
     }
 
@@ -364,6 +406,7 @@ impl<'b> Replay<'b> {
         at: Moment,
         wish: &Wish<'_>,
         reason: Option<&str>,
+        break_glass: bool,
         then: &Verdict,
     ) {
         self.requests += 1;
@@ -376,7 +419,13 @@ impl<'b> Replay<'b> {
                 reason: reason.unwrap_or_default(),
                 ticket: wish.ticket,
             };
-            Now::Decided(check(self.bundle, &draft, at))
+            Now::Decided(match break_glass {
+                true => {
+                    let standing = self.standing(&wish.principal.id, None);
+                    check_break_glass(self.bundle, &draft, standing, at)
+                }
+                false => check(self.bundle, &draft, at),
+            })
         });
         let step = Step::Asked;
         let Some(change) = Change::between(then, &now, step) else {
@@ -421,11 +470,21 @@ const NEVER_MADE: NoStory = NoStory("the request was never made");
 
 impl Past {
     /// Asks the bundle about the case as it stands, and notes where it says something else.
-    fn ask(&mut self, bundle: &Bundle, seq: u64, at: Moment, step: Step, then: &Verdict) {
+    fn ask(
+        &mut self,
+        bundle: &Bundle,
+        standing: Standing,
+        seq: u64,
+        at: Moment,
+        step: Step,
+        then: &Verdict,
+    ) {
         let reason = self.case.reason();
         let now = Wish::of(&self.case)
             .before(bundle, reason)
-            .unwrap_or_else(|| Now::Decided(explained(decide(bundle, &self.case, at))));
+            .unwrap_or_else(|| {
+                Now::Decided(explained(decide_for(bundle, &self.case, standing, at)))
+            });
         if let Some(change) = Change::between(then, &now, step) {
             self.differences.push(Difference {
                 seq,

@@ -129,11 +129,57 @@ pub struct Request {
     pub activation_ttl_s: u32,
     /// The bundle it was made under.
     pub bundle: Digest,
+    /// Whether it was asked for in an emergency: decided by the action `breakGlass`, and owing a post-review once used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
+}
+
+/// The terms of an emergency, as the scope had them when it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlass {
+    /// How long after the first use the post-review must be closed, in seconds.
+    pub review_ttl_s: u32,
 }
 
 impl Request {
     /// What an approval consents to: SHA-256 of the canonical JSON of every field.
     pub fn digest(&self) -> Digest {
         Digest::of("writ.v1.request", &crate::event::canonical(self))
+    }
+
+    /// The same request for a shorter window: another digest, so that a consent to the one is none to the other. `None`
+    /// where `duration` is not shorter: consent never widens.
+    pub fn narrowed(&self, duration: Duration) -> Option<Request> {
+        (duration < self.duration).then(|| Request {
+            duration,
+            ..self.clone()
+        })
+    }
+}
+
+/// The wish for a longer window, while it is open. Bound by [`Extension::digest`] as a request is by its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// Its number within the request, from 1; one that was not granted keeps its number.
+    pub number: u32,
+    /// How long the whole window is to be, from its opening.
+    pub duration: Duration,
+    /// Why; the text lies beside the journal under this commitment.
+    pub reason: Commitment,
+    /// When it was asked for.
+    pub requested_at: Moment,
+    /// The bundle it was asked under.
+    pub bundle: Digest,
+}
+
+impl Extension {
+    /// What an approval of it consents to: SHA-256 of the request's digest and of every field.
+    pub fn digest(&self, request: Digest) -> Digest {
+        Digest::of(
+            "writ.v1.extension",
+            &crate::event::canonical(&(request, self)),
+        )
     }
 }

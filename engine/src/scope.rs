@@ -1,5 +1,6 @@
 //! Scopes: what can be asked for. One named bundle of permissions, an AWS role and a session policy.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub const ACTIVATION_TTL_DEFAULT_S: u32 = 8 * 3_600;
 /// The longest either of those two waits may be: 30 days, so that nothing waits for ever.
 pub const TTL_MAX_S: u32 = 30 * 24 * 3_600;
 
+/// How long the post-review of an emergency may stay open unless its scope says otherwise: three days, over a weekend.
+pub const REVIEW_TTL_DEFAULT_S: u32 = 72 * 3_600;
+
 /// One entry of the catalog (`scopes.hcl`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
@@ -37,8 +41,30 @@ pub struct Scope {
     pub request_ttl_s: u32,
     /// How long an approved request waits to be activated, in seconds, 1 to [`TTL_MAX_S`].
     pub activation_ttl_s: u32,
+    /// The terms of an emergency; without them nobody would be told of one, so there is none for this scope.
+    pub break_glass: Option<Emergency>,
+    /// Who is asked next when nobody has decided after a while.
+    pub escalation: Option<Escalation>,
     /// What it is at AWS.
     pub aws: AwsTarget,
+}
+
+/// What goes with using a scope in an emergency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emergency {
+    /// The groups whose people are told at once; at least one.
+    pub announce: BTreeSet<String>,
+    /// How long after the first use the post-review may stay open, in seconds, 1 to [`TTL_MAX_S`].
+    pub review_ttl_s: u32,
+}
+
+/// Who is asked when those asked first have not decided. Being asked gives no right: the policy alone does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Escalation {
+    /// After how long without a decision, in seconds, 1 to [`TTL_MAX_S`].
+    pub after_s: u32,
+    /// The group whose people are asked then.
+    pub to: String,
 }
 
 /// The AWS side of a scope.
@@ -52,6 +78,9 @@ pub struct AwsTarget {
     pub statements: Vec<Statement>,
     /// The role's `MaxSessionDuration`, in seconds, 3,600 to 43,200; 3,600 (AWS's default) where the catalog is silent.
     pub max_session_s: u32,
+    /// The longest session that is asked for, in seconds, 900 to `max_session_s`: a short lease, renewed within the window,
+    /// so that ending renewals alone ends access soon. `None` for as long as the role gives.
+    pub lease_s: Option<u32>,
 }
 
 /// One `Allow` statement of a scope's session policy.

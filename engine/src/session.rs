@@ -37,6 +37,7 @@ pub struct SessionPlan {
     source_identity: String,
     tags: [(&'static str, String); 2],
     session_policy: String,
+    chains: bool,
     verdict: crate::event::Verdict,
 }
 
@@ -55,7 +56,12 @@ impl SessionPlan {
         }
         let left_ms = window.closes_at().since_ms(now);
         let left_s = u32::try_from((left_ms + 999) / 1_000).unwrap_or(u32::MAX);
-        let cap_s = cap_s.min(grant.aws().max_session_s).max(DURATION_MIN_S);
+        let aws = grant.aws();
+        let lease_s = aws.lease_s.unwrap_or(aws.max_session_s);
+        let cap_s = cap_s
+            .min(aws.max_session_s)
+            .min(lease_s)
+            .max(DURATION_MIN_S);
         let session_policy = session_policy(&grant.aws().statements, window.closes_at());
         if session_policy.chars().count() > SESSION_POLICY_MAX {
             return Err(PlanError::PolicyTooLong);
@@ -72,6 +78,7 @@ impl SessionPlan {
             source_identity,
             tags: tags(grant.request(), grant.scope()),
             session_policy,
+            chains: grant.aws().statements.iter().any(names_chaining),
             request: grant.request().clone(),
             verdict: grant.into_verdict(),
         })
@@ -137,6 +144,7 @@ impl SessionPlan {
             role_arn: self.role_arn.clone(),
             duration_s: self.duration_s,
             session_policy: Digest::of("writ.v1.session_policy", self.session_policy.as_bytes()),
+            chains: self.chains,
             verdict: self.verdict.clone(),
         }
     }
@@ -160,12 +168,6 @@ pub fn session_policy(statements: &[Statement], closes_at: Moment) -> String {
         .iter()
         .map(|statement| open_until(statement, &end))
         .collect();
-    let names_chaining = |statement: &Statement| {
-        statement
-            .action
-            .iter()
-            .any(|action| action.to_ascii_lowercase().starts_with("sts:assumerole"))
-    };
     if !statements.iter().any(names_chaining) {
         document.push(json!({ "Effect": "Deny", "Action": "sts:AssumeRole*", "Resource": "*" }));
     }
@@ -174,6 +176,14 @@ pub fn session_policy(statements: &[Statement], closes_at: Moment) -> String {
         "Condition": { "DateGreaterThanEquals": { "aws:CurrentTime": end } },
     }));
     json!({ "Version": "2012-10-17", "Statement": document }).to_string()
+}
+
+/// Whether a statement allows assuming further roles: then nothing keeps the session from it.
+fn names_chaining(statement: &Statement) -> bool {
+    statement
+        .action
+        .iter()
+        .any(|action| action.to_ascii_lowercase().starts_with("sts:assumerole"))
 }
 
 fn open_until(statement: &Statement, end: &str) -> Value {

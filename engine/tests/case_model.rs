@@ -238,6 +238,7 @@ fn request() -> Request {
         decide_by: moment(REQUEST_TTL_S * 1_000),
         activation_ttl_s: ACTIVATION_TTL_S,
         bundle: Digest::of("bundle", b""),
+        break_glass: None,
     }
 }
 
@@ -254,8 +255,15 @@ fn fact(command: &Command, request: &Request, now: i64, model: &Model) -> Option
             let person_behind = UserId::new("mia").expect("a name");
             let approver = UserId::new(format!("person{person}")).expect("a name");
             let kinds = BTreeSet::from([Kind::of_action("approveManager").expect("a kind")]);
-            let mut approval = Approval::new(request, &person_behind, approver, kinds, moment(now))
-                .expect("another person");
+            let mut approval = Approval::new(
+                request.digest(),
+                &person_behind,
+                approver,
+                None,
+                kinds,
+                moment(now),
+            )
+            .expect("another person");
             if *other_digest {
                 approval.request_digest = other;
             }
@@ -267,6 +275,7 @@ fn fact(command: &Command, request: &Request, now: i64, model: &Model) -> Option
             Fact::Approved {
                 request: id,
                 approval,
+                narrowed_to: None,
                 verdict: verdict(outcome),
             }
         }
@@ -303,6 +312,7 @@ fn fact(command: &Command, request: &Request, now: i64, model: &Model) -> Option
                 role_arn: RoleArn::new("arn:aws:iam::123456789012:role/jit").expect("an ARN"),
                 duration_s: 900,
                 session_policy: Digest::of("policy", b""),
+                chains: false,
                 verdict: verdict(Outcome::Granted),
             }
         }

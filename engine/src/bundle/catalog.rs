@@ -1,6 +1,6 @@
 //! `scopes.hcl`: the catalog of what can be asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 
@@ -8,10 +8,10 @@ use super::hcl::{Document, Placed, Reader, Value};
 use super::report::did_you_mean;
 use crate::principal::check_name;
 use crate::scope::{
-    ACTIVATION_TTL_DEFAULT_S, AwsTarget, REQUEST_TTL_DEFAULT_S, RoleArn, Scope, ScopeId, Statement,
-    TTL_MAX_S,
+    ACTIVATION_TTL_DEFAULT_S, AwsTarget, Emergency, Escalation, REQUEST_TTL_DEFAULT_S,
+    REVIEW_TTL_DEFAULT_S, RoleArn, Scope, ScopeId, Statement, TTL_MAX_S,
 };
-use crate::session::{SESSION_POLICY_MAX, session_policy};
+use crate::session::{DURATION_MIN_S, SESSION_POLICY_MAX, session_policy};
 use crate::window::Moment;
 
 /// A role's own limit where the catalog is silent: AWS's default `MaxSessionDuration`, which is also its least.
@@ -118,17 +118,16 @@ fn read_scope(
     let system = block.required_parsed("system", name);
     let environment = block.required_parsed("environment", name);
     let owners = block.required_parsed("owners", name);
-    if let (Some(owners), Some(groups)) = (&owners, groups)
-        && !groups.contains_key(&owners.value)
-    {
-        block.error(
-            owners.span.clone(),
-            format!("no group `{}` in directory.hcl", owners.value),
-            did_you_mean(owners, groups.keys().map(String::as_str)),
-        );
+    let document = block.document();
+    if let Some(owners) = &owners {
+        known_group(document, owners, groups);
     }
     let request_ttl = block.seconds("request_ttl", 1..=TTL_MAX_S);
     let activation_ttl = block.seconds("activation_ttl", 1..=TTL_MAX_S);
+    let break_glass = block.block("break_glass");
+    let break_glass = break_glass.and_then(|block| read_emergency(block, groups));
+    let escalation = block.block("escalation");
+    let escalation = escalation.and_then(|block| read_escalation(block, groups));
     let aws = block.required_block("aws").and_then(read_aws);
     block.finish();
     let text = |placed: Option<Placed<String>>| placed.map(|text| text.value).unwrap_or_default();
@@ -140,7 +139,67 @@ fn read_scope(
         owners: text(owners),
         request_ttl_s: request_ttl.map_or(REQUEST_TTL_DEFAULT_S, |ttl| ttl.value),
         activation_ttl_s: activation_ttl.map_or(ACTIVATION_TTL_DEFAULT_S, |ttl| ttl.value),
+        break_glass,
+        escalation,
         aws: aws.or_else(nowhere)?,
+    })
+}
+
+/// Tells of a group that the directory does not have.
+fn known_group(
+    document: &Document,
+    name: &Placed<String>,
+    groups: Option<&BTreeMap<String, super::directory::Group>>,
+) {
+    if let Some(groups) = groups
+        && !groups.contains_key(&name.value)
+    {
+        document.error(
+            name.span.clone(),
+            format!("no group `{}` in directory.hcl", name.value),
+            did_you_mean(name, groups.keys().map(String::as_str)),
+        );
+    }
+}
+
+fn read_emergency(
+    mut block: Reader<'_>,
+    groups: Option<&BTreeMap<String, super::directory::Group>>,
+) -> Option<Emergency> {
+    block.require("announce");
+    let announce = block.strings("announce");
+    let review_ttl = block.seconds("review_ttl", 1..=TTL_MAX_S);
+    let document = block.document();
+    block.finish();
+    let announce = announce?;
+    if announce.value.is_empty() {
+        let message = "`announce` is empty: nobody would be told of an emergency";
+        document.error(announce.span.clone(), message, None);
+    }
+    for group in &announce.value {
+        known_group(document, group, groups);
+    }
+    let names = announce.value.into_iter().map(|group| group.value);
+    Some(Emergency {
+        announce: names.collect::<BTreeSet<String>>(),
+        review_ttl_s: review_ttl.map_or(REVIEW_TTL_DEFAULT_S, |ttl| ttl.value),
+    })
+}
+
+fn read_escalation(
+    mut block: Reader<'_>,
+    groups: Option<&BTreeMap<String, super::directory::Group>>,
+) -> Option<Escalation> {
+    block.require("after");
+    let after = block.seconds("after", 1..=TTL_MAX_S);
+    let to = block.required_string("to");
+    let document = block.document();
+    block.finish();
+    let (after, to) = (after?, to?);
+    known_group(document, &to, groups);
+    Some(Escalation {
+        after_s: after.value,
+        to: to.value,
     })
 }
 
@@ -151,6 +210,7 @@ fn nowhere() -> Option<AwsTarget> {
         region: String::new(),
         statements: Vec::new(),
         max_session_s: MAX_SESSION_DEFAULT_S,
+        lease_s: None,
     })
 }
 
@@ -171,6 +231,9 @@ fn read_aws(mut block: Reader<'_>) -> Option<AwsTarget> {
         );
     }
     let max_session = block.seconds("max_session", MAX_SESSION_DEFAULT_S..=MAX_SESSION_MAX_S);
+    let max_session_s = max_session.map_or(MAX_SESSION_DEFAULT_S, |most| most.value);
+    // A lease as long as the role's own limit, or longer, is none.
+    let lease = block.seconds("lease", DURATION_MIN_S..=max_session_s);
     block.require("session_policy");
     let statements = block.object("session_policy").and_then(read_policy);
     block.finish();
@@ -178,7 +241,8 @@ fn read_aws(mut block: Reader<'_>) -> Option<AwsTarget> {
         role_arn: role_arn?.value,
         region: region?.value,
         statements: statements?,
-        max_session_s: max_session.map_or(MAX_SESSION_DEFAULT_S, |most| most.value),
+        max_session_s,
+        lease_s: lease.map(|lease| lease.value),
     })
 }
 

@@ -98,6 +98,12 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// Both this and `other` were asked for, and allowed.
+    pub(super) fn and(&mut self, other: Allowed) {
+        self.because.extend(other.because);
+        self.alarms.extend(other.alarms);
+    }
+
     pub(super) fn verdict(&self, bundle: Digest) -> Verdict {
         Verdict {
             bundle,
@@ -240,6 +246,8 @@ pub struct Offer {
     pub without_ticket: Option<Longest>,
     /// The longest window with a ticket, where a ticket makes a difference.
     pub with_ticket: Option<Longest>,
+    /// The longest window in an emergency, for whoever owes no post-review; `None` where there is no such way in.
+    pub break_glass: Option<Longest>,
 }
 
 /// The longest window of an offer, and what it needs.

@@ -18,6 +18,23 @@ use super::evaluate::{Answer, evaluate};
 use super::index::{Head, Index, Line, Slice};
 use super::{Allowed, PolicyRef};
 
+/// What a window is asked for, and what the journal alone knows that the policy may look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To open it: the action `activate`.
+    Activate,
+    /// To open it in an emergency: the action `breakGlass`.
+    BreakGlass {
+        /// Emergencies of the same person whose post-review is owed.
+        open_reviews: u32,
+    },
+    /// To make it longer while it is open: the action `extend`.
+    Extend {
+        /// How often it has been extended already.
+        extensions: u32,
+    },
+}
+
 /// Someone who asks, as the bundle in force knows them.
 #[derive(Debug)]
 pub(super) struct Asker<'a> {
@@ -59,11 +76,17 @@ impl<'a> Asker<'a> {
         self.bundle.policies()
     }
 
-    /// Whether some permit's head names this principal and the scope.
+    /// Whether some permit's head names this principal and the scope, to open a window of it at all.
     pub(super) fn may_name(&self, scope: &ScopeId) -> bool {
+        self.may_open(self.index().activate(), scope)
+            || self.may_open(self.index().break_glass(), scope)
+    }
+
+    /// Whether some permit's head names this principal, the scope and this action.
+    pub(super) fn may_open(&self, action: &EntityUid, scope: &ScopeId) -> bool {
         let policies = self.policies();
         let line = Line::of(&policies.entities, &policies.types.scope(scope));
-        self.index().some_permit_names(&self.line, &line)
+        self.index().some_permit_names(action, &self.line, &line)
     }
 
     /// `None` when the catalog has no such scope.
@@ -82,6 +105,7 @@ impl<'a> Asker<'a> {
             line: Line::of(&policies.entities, &uid),
             uid,
             opening: Opening::at(opens_at, self.bundle)?,
+            purpose: Purpose::Activate,
             reason,
             errored: RefCell::default(),
             evaluations: Cell::new(0),
@@ -154,6 +178,7 @@ pub(super) struct Ask<'a> {
     /// For a workload a few entities of its own, for it carries its token's claims.
     pub(super) entities: Cow<'a, Entities>,
     opening: Opening,
+    purpose: Purpose,
     reason: &'a str,
     /// Every policy that erred while this was answered: collected on the side, so that no path through the search can
     /// forget to pass it on.
@@ -178,10 +203,26 @@ impl<'a> Ask<'a> {
         format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
     }
 
-    /// The policies that could matter to this activation.
+    /// The same asker and scope, for another purpose than to open a window.
+    pub(super) fn to(mut self, purpose: Purpose) -> Ask<'a> {
+        self.purpose = purpose;
+        self
+    }
+
+    /// The action that decides.
+    pub(super) fn action(&self) -> &'a EntityUid {
+        let index = self.asker.index();
+        match self.purpose {
+            Purpose::Activate => index.activate(),
+            Purpose::BreakGlass { .. } => index.break_glass(),
+            Purpose::Extend { .. } => index.extend(),
+        }
+    }
+
+    /// The policies that could matter to this question.
     pub(super) fn slice(&self) -> Slice<'a> {
         let index = self.asker.index();
-        index.slice(index.activate(), &self.asker.line, &self.line)
+        index.slice(self.action(), &self.asker.line, &self.line)
     }
 
     /// May it be issued with these approvals?
@@ -198,11 +239,19 @@ impl<'a> Ask<'a> {
             ("window".to_owned(), self.window(wish.window)?),
             ("approvals".to_owned(), self.approvals(counts)?),
         ];
-        let context = evidence.into_iter().chain(self.words(wish));
-        let action = self.asker.index().activate().clone();
+        let count = |name: &str, count: u32| {
+            let count = RestrictedExpression::new_long(i64::from(count));
+            Some((name.to_owned(), count))
+        };
+        let past = match self.purpose {
+            Purpose::Activate => None,
+            Purpose::BreakGlass { open_reviews } => count("open_reviews", open_reviews),
+            Purpose::Extend { extensions } => count("extensions", extensions),
+        };
+        let context = evidence.into_iter().chain(past).chain(self.words(wish));
         self.request(
             self.asker.uid.clone(),
-            action,
+            self.action().clone(),
             Context::from_pairs(context).ok()?,
         )
     }
@@ -241,8 +290,12 @@ impl<'a> Ask<'a> {
         std::iter::once(("reason".to_owned(), said(self.reason))).chain(ticket)
     }
 
-    /// What the `approve…` actions may know: of whom the request is, and what it asks.
-    pub(super) fn consent_context(&self, wish: Wish<'_>) -> Option<Context> {
+    /// What the `approve…` actions may know: of whom the request is, what it asks, and who acts where the right is lent.
+    pub(super) fn consent_context(
+        &self,
+        wish: Wish<'_>,
+        delegate: Option<&UserId>,
+    ) -> Option<Context> {
         let duration = seconds(wish.window.duration().as_s().into());
         let window = RestrictedExpression::new_record([("duration".to_owned(), duration)]).ok()?;
         let whom = about_whom(
@@ -250,7 +303,12 @@ impl<'a> Ask<'a> {
             self.asker.person,
             &self.asker.principal.id,
         );
-        let context = whom.chain([("window".to_owned(), window)]);
+        let delegate = delegate.map(|delegate| {
+            let uid = self.asker.policies().types.user(delegate);
+            let uid = RestrictedExpression::new_entity_uid(uid);
+            ("delegate".to_owned(), uid)
+        });
+        let context = whom.chain([("window".to_owned(), window)]).chain(delegate);
         Context::from_pairs(context.chain(self.words(wish))).ok()
     }
 

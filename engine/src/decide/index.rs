@@ -26,7 +26,12 @@ pub(crate) struct Index {
     parts: HashMap<EntityUid, Keyed<Keyed<Part>>>,
     members: HashMap<EntityUid, Vec<UserId>>,
     activate: EntityUid,
+    break_glass: EntityUid,
+    extend: EntityUid,
     view: EntityUid,
+    revoke: EntityUid,
+    review: EntityUid,
+    delegate: EntityUid,
     kinds: Vec<(Kind, EntityUid)>,
 }
 
@@ -114,18 +119,31 @@ impl Index {
             parts: HashMap::new(),
             members: HashMap::new(),
             activate: types.action("activate"),
+            break_glass: types.action("breakGlass"),
+            extend: types.action("extend"),
             view: types.action("view"),
+            revoke: types.action("revoke"),
+            review: types.action("review"),
+            delegate: types.action("delegate"),
             kinds: policies
                 .kinds
                 .iter()
                 .map(|kind| (kind.clone(), types.action(&kind.action())))
                 .collect(),
         };
-        let actions: Vec<EntityUid> = [&index.activate, &index.view]
-            .into_iter()
-            .chain(index.kinds.iter().map(|(_, action)| action))
-            .cloned()
-            .collect();
+        let actions: Vec<EntityUid> = [
+            &index.activate,
+            &index.break_glass,
+            &index.extend,
+            &index.view,
+            &index.revoke,
+            &index.review,
+            &index.delegate,
+        ]
+        .into_iter()
+        .chain(index.kinds.iter().map(|(_, action)| action))
+        .cloned()
+        .collect();
         for policy in policies.set.policies() {
             for action in &actions {
                 if is_about(policy, action, &policies.entities) {
@@ -178,9 +196,14 @@ impl Index {
             .flat_map(|part| &part.heads)
     }
 
-    /// Whether some permit's head lets `principal` activate `resource`, whatever its conditions say.
-    pub(super) fn some_permit_names(&self, principal: &Line, resource: &Line) -> bool {
-        self.slice(&self.activate, principal, resource)
+    /// Whether some permit's head lets `principal` do `action` on `resource`, whatever its conditions say.
+    pub(super) fn some_permit_names(
+        &self,
+        action: &EntityUid,
+        principal: &Line,
+        resource: &Line,
+    ) -> bool {
+        self.slice(action, principal, resource)
             .heads()
             .any(|head| !head.forbids && head.matches(principal, resource))
     }
@@ -194,8 +217,28 @@ impl Index {
         &self.activate
     }
 
+    pub(super) fn break_glass(&self) -> &EntityUid {
+        &self.break_glass
+    }
+
+    pub(super) fn extend(&self) -> &EntityUid {
+        &self.extend
+    }
+
     pub(super) fn view(&self) -> &EntityUid {
         &self.view
+    }
+
+    pub(super) fn revoke(&self) -> &EntityUid {
+        &self.revoke
+    }
+
+    pub(super) fn review(&self) -> &EntityUid {
+        &self.review
+    }
+
+    pub(super) fn delegate(&self) -> &EntityUid {
+        &self.delegate
     }
 
     /// The approval kinds, each with the action that gives it.

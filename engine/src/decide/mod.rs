@@ -18,10 +18,10 @@ mod nearest;
 mod past;
 mod people;
 pub(crate) mod promise;
+mod say;
 mod search;
 mod survey;
 pub(crate) mod trace;
-mod view;
 mod ways;
 
 #[cfg(test)]
@@ -31,11 +31,13 @@ use std::collections::BTreeSet;
 
 use crate::approval::Kind;
 use crate::bundle::Bundle;
-use crate::case::{Case, State};
+use crate::case::{Case, ExtensionAsked, Question, State};
 use crate::principal::{Principal, PrincipalId, UserId};
 use crate::request::Request;
-use crate::scope::ScopeId;
+use crate::scope::{Scope, ScopeId};
 use crate::window::{Duration, Moment, Window};
+
+use cedar_policy::EntityUid;
 
 pub use answer::{
     Allowed, Condition, Decision, Denied, Eligible, Longest, Nearest, NeedsApproval, Offer,
@@ -48,7 +50,7 @@ pub(crate) use past::{readers_of_the_reason, stranger};
 pub(crate) use survey::{Aim, Setting, Step, Surveyor, facts_about, may_name};
 pub use ways::COUNTS_TRIED_MAX;
 
-use ask::{Ask, Asker, Wish};
+use ask::{Ask, Asker, Purpose, Wish};
 use people::Consents;
 use search::Search;
 
@@ -67,48 +69,159 @@ pub struct Draft<'a> {
     pub ticket: Option<&'a str>,
 }
 
-/// May this case be issued now? The only maker of a [`Grant`].
+/// What the journal knows of a requester besides the case that is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Their other emergencies whose post-review is owed.
+    pub open_reviews: u32,
+}
+
+impl Standing {
+    /// Nothing is known: as if there were no end of what is owed, which no policy that looks at it allows.
+    pub const UNKNOWN: Standing = Standing {
+        open_reviews: u32::MAX,
+    };
+}
+
+/// May this case be issued now, whatever else its requester owes? See [`decide_for`].
 pub fn decide(bundle: &Bundle, case: &Case, now: Moment) -> Decision {
+    decide_for(bundle, case, Standing::UNKNOWN, now)
+}
+
+/// May this case be issued now? The only maker of a [`Grant`].
+///
+/// A window that was made longer takes two yeses: to the window as it was opened, and to the whole of it.
+pub fn decide_for(bundle: &Bundle, case: &Case, standing: Standing, now: Moment) -> Decision {
     let request = case.request();
     let state = case.state(now);
-    let window = match state {
-        State::Pending | State::Approved => Window::opening(now, request.duration).ok(),
-        State::Active(window) => Some(window),
-        State::Expired(_) | State::Denied | State::Withdrawn | State::Lapsed | State::Released => {
-            None
+    let (opened, window) = match state {
+        State::Pending | State::Approved => {
+            let opening = Window::opening(now, request.duration).ok();
+            (opening, opening)
         }
+        State::Active(window) => (case.opened(), Some(window)),
+        State::Expired(_)
+        | State::Denied
+        | State::Withdrawn
+        | State::Lapsed
+        | State::Released
+        | State::Revoked => (None, None),
     };
-    let Some(window) = window else {
+    let (Some(opened), Some(window)) = (opened, window) else {
         return Decision::Denied(Denied::because(Why::Ended(state)));
     };
-    let asker = Asker::of(bundle, &request.principal);
-    let ask = asker.as_ref().and_then(|asker| {
-        // An erased reason is no reason: a policy that wants one is not met.
-        asker.wants(
-            &request.scope,
-            window.opens_at(),
-            case.reason().unwrap_or(""),
-        )
-    });
-    let Some(ask) = ask else {
+    let Some(asker) = Asker::of(bundle, &request.principal) else {
         return Decision::Denied(Denied::because(Why::Unknown));
     };
+    // An erased reason is no reason: a policy that wants one is not met.
+    let reason = case.reason().unwrap_or("");
+    let Some(ask) = asker.wants(&request.scope, opened.opens_at(), reason) else {
+        return Decision::Denied(Denied::because(Why::Unknown));
+    };
+    let ask = match purpose(request.break_glass.is_some(), standing, ask.scope) {
+        Some(purpose) => ask.to(purpose),
+        None => return Decision::Denied(Denied::because(Why::NoPolicy)),
+    };
     let wish = Wish {
-        window,
+        window: opened,
         ticket: request.ticket.as_deref(),
     };
-    let consents = ask.consents(case, wish);
-    match answer(&ask, wish, &consents) {
-        Decision::Granted(allowed) => {
-            Decision::Granted(Grant::of(case, ask.scope, window, allowed, bundle.digest()))
+    let consents = ask.consents(case, case.request_digest(), wish);
+    let mut allowed = match answer(&ask, wish, &consents) {
+        Decision::Granted(allowed) => allowed,
+        Decision::NeedsApproval(needs) => return Decision::NeedsApproval(needs),
+        Decision::Denied(denied) => return Decision::Denied(denied),
+    };
+    if let Some((last, before)) = case.extensions().split_last() {
+        match lengthened(&asker, case, last, before.len()) {
+            Decision::Granted(longer) => allowed.and(longer),
+            Decision::NeedsApproval(needs) => return Decision::NeedsApproval(needs),
+            Decision::Denied(denied) => return Decision::Denied(denied),
         }
-        Decision::NeedsApproval(needs) => Decision::NeedsApproval(needs),
-        Decision::Denied(denied) => Decision::Denied(denied),
+    }
+    Decision::Granted(Grant::of(case, ask.scope, window, allowed, bundle.digest()))
+}
+
+/// May the window of an active case be as long as this? Asked when a longer one is wished for, and of one that has been
+/// granted at each issue again.
+pub fn decide_extension(
+    bundle: &Bundle,
+    case: &Case,
+    asked: &ExtensionAsked,
+    now: Moment,
+) -> Decision<Allowed> {
+    let state = case.state(now);
+    if !matches!(state, State::Active(_)) {
+        return Decision::Denied(Denied::because(Why::Ended(state)));
+    }
+    match Asker::of(bundle, &case.request().principal) {
+        Some(asker) => lengthened(&asker, case, asked, case.extensions().len()),
+        None => Decision::Denied(Denied::because(Why::Unknown)),
+    }
+}
+
+fn lengthened(
+    asker: &Asker<'_>,
+    case: &Case,
+    asked: &ExtensionAsked,
+    extensions: usize,
+) -> Decision<Allowed> {
+    let longer = case.opened().and_then(|opened| {
+        let closes_at = opened.opens_at().plus(asked.extension.duration);
+        Window::new(opened.opens_at(), closes_at).ok()
+    });
+    let reason = asked.reason.as_deref().unwrap_or("");
+    let ask = longer.and_then(|longer| {
+        let ask = asker.wants(&case.request().scope, longer.opens_at(), reason)?;
+        Some((ask, longer))
+    });
+    let Some((ask, longer)) = ask else {
+        return Decision::Denied(Denied::because(Why::Unknown));
+    };
+    let ask = ask.to(Purpose::Extend {
+        extensions: u32::try_from(extensions).unwrap_or(u32::MAX),
+    });
+    let wish = Wish {
+        window: longer,
+        ticket: case.request().ticket.as_deref(),
+    };
+    let consents = ask.consents(case, asked.digest, wish);
+    answer(&ask, wish, &consents)
+}
+
+/// `None` for an emergency in a scope that has no terms for one.
+fn purpose(break_glass: bool, standing: Standing, scope: &Scope) -> Option<Purpose> {
+    match (break_glass, &scope.break_glass) {
+        (false, _) => Some(Purpose::Activate),
+        (true, Some(_)) => Some(Purpose::BreakGlass {
+            open_reviews: standing.open_reviews,
+        }),
+        (true, None) => None,
     }
 }
 
 /// The same question of a request nobody has made: a dry run, with no approvals given.
 pub fn check(bundle: &Bundle, draft: &Draft<'_>, now: Moment) -> Decision<Allowed> {
+    dry_run(bundle, draft, false, Standing::UNKNOWN, now)
+}
+
+/// The same of an emergency.
+pub fn check_break_glass(
+    bundle: &Bundle,
+    draft: &Draft<'_>,
+    standing: Standing,
+    now: Moment,
+) -> Decision<Allowed> {
+    dry_run(bundle, draft, true, standing, now)
+}
+
+fn dry_run(
+    bundle: &Bundle,
+    draft: &Draft<'_>,
+    break_glass: bool,
+    standing: Standing,
+    now: Moment,
+) -> Decision<Allowed> {
     let asker = Asker::of(bundle, draft.principal);
     let asked = asker.as_ref().and_then(|asker| {
         let window = Window::opening(now, draft.duration).ok()?;
@@ -117,6 +230,10 @@ pub fn check(bundle: &Bundle, draft: &Draft<'_>, now: Moment) -> Decision<Allowe
     });
     let Some((ask, window)) = asked else {
         return Decision::Denied(Denied::because(Why::Unknown));
+    };
+    let ask = match purpose(break_glass, standing, ask.scope) {
+        Some(purpose) => ask.to(purpose),
+        None => return Decision::Denied(Denied::because(Why::NoPolicy)),
     };
     let wish = Wish {
         window,
@@ -160,33 +277,69 @@ fn answer<'a>(ask: &'a Ask<'a>, wish: Wish<'_>, consents: &Consents) -> Decision
     })
 }
 
-/// As which kinds the policy lets `approver` consent to this request now; empty for the person behind the request.
+/// As which kinds the policy lets `approver` consent now to what the case asks: to the request, or to the longer window that
+/// waits. Empty for the person behind the request.
 pub fn kinds_permitted(
     bundle: &Bundle,
     case: &Case,
     approver: &UserId,
     now: Moment,
 ) -> BTreeSet<Kind> {
-    let reason = case.reason().unwrap_or("");
-    permitted(bundle, case.request(), reason, approver, now).unwrap_or_default()
+    let kinds = asked_of(bundle, case, now, |ask, wish| ask.kinds_of(approver, wish));
+    kinds.unwrap_or_default()
+}
+
+/// As which kinds the policy lets `delegate` do so by the right of `lender`. Whether the right is lent at this moment is for
+/// the caller to know.
+pub fn kinds_lent(
+    bundle: &Bundle,
+    case: &Case,
+    lender: &UserId,
+    delegate: &UserId,
+    now: Moment,
+) -> BTreeSet<Kind> {
+    let kinds = asked_of(bundle, case, now, |ask, wish| {
+        ask.kinds_lent(lender, delegate, wish)
+    });
+    kinds.unwrap_or_default()
+}
+
+fn asked_of(
+    bundle: &Bundle,
+    case: &Case,
+    now: Moment,
+    kinds: impl FnOnce(&Ask<'_>, Wish<'_>) -> BTreeSet<usize>,
+) -> Option<BTreeSet<Kind>> {
+    let request = case.request();
+    let (window, reason) = match case.question(now)? {
+        Question::Request => (Window::opening(now, request.duration).ok()?, case.reason()),
+        Question::Extension(asked) => {
+            let opens_at = case.opened()?.opens_at();
+            let closes_at = opens_at.plus(asked.extension.duration);
+            (
+                Window::new(opens_at, closes_at).ok()?,
+                asked.reason.as_deref(),
+            )
+        }
+    };
+    permitted(bundle, request, window, reason.unwrap_or(""), kinds)
 }
 
 fn permitted(
     bundle: &Bundle,
     request: &Request,
+    window: Window,
     reason: &str,
-    approver: &UserId,
-    now: Moment,
+    kinds: impl FnOnce(&Ask<'_>, Wish<'_>) -> BTreeSet<usize>,
 ) -> Option<BTreeSet<Kind>> {
     let asker = Asker::of(bundle, &request.principal)?;
-    let window = Window::opening(now, request.duration).ok()?;
     let ask = asker.wants(&request.scope, window.opens_at(), reason)?;
     let wish = Wish {
         window,
         ticket: request.ticket.as_deref(),
     };
+    let permitted = kinds(&ask, wish).into_iter();
     let kinds = bundle.index().kinds();
-    let permitted = ask.kinds_of(approver, wish).into_iter();
     Some(
         permitted
             .filter_map(|kind| kinds.get(kind))
@@ -212,14 +365,82 @@ pub fn may_view(
         return true;
     }
     if let PrincipalId::User(user) = &viewer.id {
-        let approves = || permitted(bundle, request, reason, user, now);
+        let approves = || {
+            let window = Window::opening(now, request.duration).ok()?;
+            permitted(bundle, request, window, reason, |ask, wish| {
+                ask.kinds_of(user, wish)
+            })
+        };
         if directory.person_behind(&request.principal.id) == Some(user)
             || approves().is_some_and(|kinds| !kinds.is_empty())
         {
             return true;
         }
     }
-    view::names(bundle, viewer, &request.principal, &request.scope).unwrap_or(false)
+    has_say(
+        bundle,
+        bundle.index().view(),
+        viewer,
+        &request.principal,
+        &request.scope,
+    )
+}
+
+fn has_say(
+    bundle: &Bundle,
+    action: &EntityUid,
+    viewer: &Principal,
+    requester: &Principal,
+    scope: &ScopeId,
+) -> bool {
+    say::names(bundle, action, viewer, requester, scope, None).unwrap_or(false)
+}
+
+/// Whether the policy lets `who` end what `requester` asked of `scope`: also where the requester is gone from the directory,
+/// for an end must always be possible.
+pub fn may_revoke(
+    bundle: &Bundle,
+    who: &Principal,
+    requester: &Principal,
+    scope: &ScopeId,
+) -> bool {
+    let Some(person) = bundle.directory().person_behind(&who.id) else {
+        return false;
+    };
+    // Whoever ends it stands for the owner of a workload that nobody owns any more.
+    let action = bundle.index().revoke();
+    say::names(bundle, action, who, requester, scope, Some(person)).unwrap_or(false)
+}
+
+/// Whether the policy lets `reviewer` close the post-review of what `requester` did with `scope`: never the person behind
+/// the request.
+pub fn may_review(
+    bundle: &Bundle,
+    reviewer: &UserId,
+    requester: &Principal,
+    scope: &ScopeId,
+) -> bool {
+    let directory = bundle.directory();
+    let own = directory.person_behind(&requester.id) == Some(reviewer)
+        || requester.id == PrincipalId::User(reviewer.clone());
+    if own || directory.user(reviewer).is_none() {
+        return false;
+    }
+    let who = Principal {
+        id: PrincipalId::User(reviewer.clone()),
+        claims: std::collections::BTreeMap::new(),
+    };
+    has_say(bundle, bundle.index().review(), &who, requester, scope)
+}
+
+/// Whether the policy lets `lender` lend `delegate` their right to approve.
+pub fn may_delegate(bundle: &Bundle, lender: &UserId, delegate: &UserId) -> bool {
+    let directory = bundle.directory();
+    let known = |person: &UserId| directory.user(person).is_some();
+    lender != delegate
+        && known(lender)
+        && known(delegate)
+        && say::delegates(bundle, lender, delegate).unwrap_or(false)
 }
 
 /// Whether `viewer` may see that `requester` asked for `scope` in vain: the requester, the person behind, and whoever the
@@ -237,7 +458,7 @@ pub fn may_view_refusal(
     let behind = directory.person_behind(&requester.id);
     viewer.id == requester.id
         || matches!(&viewer.id, PrincipalId::User(user) if behind == Some(user))
-        || view::names(bundle, viewer, requester, scope).unwrap_or(false)
+        || has_say(bundle, bundle.index().view(), viewer, requester, scope)
 }
 
 /// What `principal` may ask for now: every scope that some permit's head gives them, by name. What is not listed does not
@@ -246,22 +467,35 @@ pub fn offers(bundle: &Bundle, principal: &Principal, now: Moment) -> Vec<Offer>
     let Some(asker) = Asker::of(bundle, principal) else {
         return Vec::new();
     };
-    let offer = |scope: &ScopeId| {
-        if !asker.may_name(scope) {
+    let longest = |scope: &ScopeId, purpose: Purpose| {
+        let ask = asker.wants(scope, now.floor_s(), REASON_SOME)?.to(purpose);
+        nearest::longest(&Search::of(&ask, ask.slice()))
+    };
+    let index = bundle.index();
+    let offer = |scope: &Scope| {
+        let activated = asker.may_open(index.activate(), &scope.id);
+        let broken = scope.break_glass.is_some() && asker.may_open(index.break_glass(), &scope.id);
+        if !activated && !broken {
             return None;
         }
-        let ask = asker.wants(scope, now.floor_s(), REASON_SOME)?;
-        let [without_ticket, with_ticket] = nearest::longest(&Search::of(&ask, ask.slice()))?;
+        let [without_ticket, with_ticket] = match activated {
+            true => longest(&scope.id, Purpose::Activate)?,
+            false => [None, None],
+        };
+        // The longest for whoever owes nothing.
+        let emergency = Purpose::BreakGlass { open_reviews: 0 };
+        let break_glass = match broken {
+            true => longest(&scope.id, emergency)?.into_iter().flatten().last(),
+            false => None,
+        };
         Some(Offer {
-            scope: scope.clone(),
+            scope: scope.id.clone(),
             without_ticket,
             with_ticket,
+            break_glass,
         })
     };
-    bundle
-        .scopes()
-        .filter_map(|scope| offer(&scope.id))
-        .collect()
+    bundle.scopes().filter_map(offer).collect()
 }
 
 /// The reason of a wish nobody has made yet, for policies that only want some reason.

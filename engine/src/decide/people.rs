@@ -6,11 +6,13 @@ use cedar_policy::{EntityUid, EvalResult, PrincipalConstraint};
 
 use crate::bundle::policies::{HintOp, HintTarget};
 use crate::case::Case;
+use crate::digest::Digest;
 use crate::principal::UserId;
 
 use super::ask::{Ask, Wish};
 use super::denial::walk;
 use super::index::Line;
+use super::say;
 
 /// The consent a case has.
 #[derive(Debug, Default)]
@@ -22,13 +24,18 @@ pub(super) struct Consents {
 }
 
 impl Ask<'_> {
-    /// The approvals of a case that count now: bound to this very request, of someone other than the person behind it,
-    /// whom the policy still lets give at least one of the kinds they gave.
-    pub(super) fn consents(&self, case: &Case, wish: Wish<'_>) -> Consents {
+    /// The approvals of a case that count now: bound to exactly what has this digest, of someone other than the person
+    /// behind it, whom the policy still lets give at least one of the kinds they gave, by their own right or by one that
+    /// is lent to them.
+    pub(super) fn consents(&self, case: &Case, digest: Digest, wish: Wish<'_>) -> Consents {
         let mut consents = Consents::default();
-        for approval in case.approvals() {
-            consents.given.insert(approval.approver.clone());
-            if approval.request_digest != case.request_digest() {
+        for approval in case.approvals_of(digest) {
+            // Who acts and whose right it is are one consent, and neither consents a second time.
+            let again = approval
+                .people()
+                .any(|person| consents.given.contains(person));
+            consents.given.extend(approval.people().cloned());
+            if again {
                 continue;
             }
             let kinds = self.asker.index().kinds();
@@ -37,7 +44,10 @@ impl Ask<'_> {
                     .get(*kind)
                     .is_some_and(|(kind, _)| approval.kinds.contains(kind))
             };
-            let permitted = self.kinds_of(&approval.approver, wish);
+            let permitted = match &approval.on_behalf_of {
+                None => self.kinds_of(&approval.approver, wish),
+                Some(lender) => self.kinds_lent(lender, &approval.approver, wish),
+            };
             let counted: BTreeSet<usize> = permitted.into_iter().filter(gave).collect();
             if !counted.is_empty() {
                 consents.counting.insert(approval.approver.clone(), counted);
@@ -51,14 +61,41 @@ impl Ask<'_> {
         if person == self.asker.person || self.asker.bundle.directory().user(person).is_none() {
             return BTreeSet::new();
         }
-        self.kinds_by_policy(person, wish)
+        self.kinds_by_policy(person, None, wish)
+    }
+
+    /// As which kinds the policy lets `delegate` consent by the right of `lender`: those that are the lender's, as long as
+    /// it lets this pair delegate. None for a stranger, and none where either is the person behind the request.
+    pub(super) fn kinds_lent(
+        &self,
+        lender: &UserId,
+        delegate: &UserId,
+        wish: Wish<'_>,
+    ) -> BTreeSet<usize> {
+        let directory = self.asker.bundle.directory();
+        let known = |person: &UserId| directory.user(person).is_some();
+        let theirs = [lender, delegate].contains(&self.asker.person);
+        if theirs || lender == delegate || !known(lender) || !known(delegate) {
+            return BTreeSet::new();
+        }
+        match say::delegates(self.asker.bundle, lender, delegate) {
+            Some(true) => self.kinds_by_policy(lender, Some(delegate), wish),
+            Some(false) | None => BTreeSet::new(),
+        }
     }
 
     /// What the policies by themselves say of `person`, even if that is the person behind the request: asked so only to test
     /// whether they say what the engine holds to anyway.
-    pub(super) fn kinds_by_policy(&self, person: &UserId, wish: Wish<'_>) -> BTreeSet<usize> {
-        let entities = self.asker.entities(&self.scope.id, [person]);
-        let (Some(context), Some(entities)) = (self.consent_context(wish), entities) else {
+    pub(super) fn kinds_by_policy(
+        &self,
+        person: &UserId,
+        delegate: Option<&UserId>,
+        wish: Wish<'_>,
+    ) -> BTreeSet<usize> {
+        let people = std::iter::once(person).chain(delegate);
+        let entities = self.asker.entities(&self.scope.id, people);
+        let context = self.consent_context(wish, delegate);
+        let (Some(context), Some(entities)) = (context, entities) else {
             return BTreeSet::new();
         };
         let index = self.asker.index();
@@ -81,7 +118,7 @@ impl Ask<'_> {
     pub(super) fn would_let_self(&self, kind: usize, wish: Wish<'_>) -> bool {
         let index = self.asker.index();
         let (Some((_, action)), Some(context)) =
-            (index.kinds().get(kind), self.consent_context(wish))
+            (index.kinds().get(kind), self.consent_context(wish, None))
         else {
             return false;
         };
@@ -103,7 +140,7 @@ impl Ask<'_> {
     ) -> Vec<UserId> {
         let index = self.asker.index();
         let (Some((_, action)), Some(context)) =
-            (index.kinds().get(kind), self.consent_context(wish))
+            (index.kinds().get(kind), self.consent_context(wish, None))
         else {
             return Vec::new();
         };

@@ -63,7 +63,9 @@ impl Plea<'_> {
                 ticket: None,
             };
             let kinds = ask.asker.index().kinds();
-            let own = ask.kinds_by_policy(ask.asker.person, wish).into_iter();
+            let own = ask
+                .kinds_by_policy(ask.asker.person, None, wish)
+                .into_iter();
             Some(
                 own.filter_map(|kind| Some(kinds.get(kind)?.0.clone()))
                     .collect(),

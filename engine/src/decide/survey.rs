@@ -161,6 +161,7 @@ pub(crate) fn may_name(bundle: &Bundle, principal: &PrincipalId, scope: &ScopeId
         bundle.scope(scope).is_some() && bundle.directory().person_behind(principal).is_some();
     known
         && bundle.index().some_permit_names(
+            bundle.index().activate(),
             &line(policies.types.principal(principal)),
             &line(policies.types.scope(scope)),
         )

@@ -65,7 +65,7 @@ impl Trace {
 /// or with as many as the policies can tell apart.
 pub(crate) fn of_case(bundle: &Bundle, case: &Case, now: Moment) -> Vec<Trace> {
     on_case(bundle, case, now, |ask, wish| {
-        let consents = ask.consents(case, wish);
+        let consents = ask.consents(case, case.request_digest(), wish);
         let search = Search::of(ask, ask.slice());
         let people: Vec<&BTreeSet<usize>> = consents.counting.values().collect();
         let counted = best_counts(&people, &search.tops);
@@ -138,7 +138,7 @@ pub(crate) fn of_consent(
         let line = Line::of(&ask.asker.policies().entities, &uid);
         let (Some(entities), Some(context)) = (
             ask.asker.entities(&ask.scope.id, [person]),
-            ask.consent_context(wish),
+            ask.consent_context(wish, None),
         ) else {
             return Vec::new();
         };
@@ -228,7 +228,7 @@ fn activation(ask: &Ask<'_>, wish: Wish<'_>, counts: &[u32]) -> Option<Trace> {
     let request = ask.activation(wish, counts)?;
     Some(trace(
         ask.asker.bundle,
-        (ask.asker.index().activate(), &request),
+        (ask.action(), &request),
         &ask.entities,
         &ask.asker.line,
         &ask.line,

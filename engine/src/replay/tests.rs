@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::approval::{Approval, Kind};
 use crate::bundle::BundleFiles;
-use crate::decide::kinds_permitted;
+use crate::decide::{decide, kinds_permitted};
 use crate::digest::{Digest, SaltedText};
 use crate::principal::{UserId, WorkloadId};
 use crate::request::Request;
@@ -111,6 +111,7 @@ impl<'b> Record<'b> {
                 duration,
                 reason: reason.commitment(),
                 ticket,
+                break_glass: false,
                 verdict,
             },
             Outcome::Granted | Outcome::NeedsApproval => Fact::Requested {
@@ -125,6 +126,7 @@ impl<'b> Record<'b> {
                     decide_by: now.plus_s(86_400),
                     activation_ttl_s: 3_600,
                     bundle: self.old.digest(),
+                    break_glass: None,
                 },
                 idempotency_key: None,
                 run: None,
@@ -144,6 +146,7 @@ impl<'b> Record<'b> {
         let kinds: BTreeSet<Kind> = kinds_permitted(self.old, &case, &user(who), now);
         let approval = Approval {
             approver: user(who),
+            on_behalf_of: None,
             kinds,
             request_digest: case.request_digest(),
             approved_at: now,
@@ -153,6 +156,7 @@ impl<'b> Record<'b> {
             fact: Fact::Approved {
                 request: case.request().id.clone(),
                 approval: approval.clone(),
+                narrowed_to: None,
                 verdict: outcome,
             },
         };
@@ -186,6 +190,7 @@ impl<'b> Record<'b> {
                 role_arn: grant.aws().role_arn.clone(),
                 duration_s: 900,
                 session_policy: Digest::of("test", b""),
+                chains: false,
                 verdict: grant.into_verdict(),
             },
         };

@@ -245,6 +245,7 @@ impl Row {
             decide_by: self.at.plus_s(REQUEST_TTL_S),
             activation_ttl_s: REQUEST_TTL_S,
             bundle: bundle.digest(),
+            break_glass: None,
         };
         let fact = Fact::Requested {
             request: request.clone(),
@@ -258,6 +259,7 @@ impl Row {
             // As the record would hold it even if nobody had checked: the decision has to.
             let approval = Approval {
                 approver: approver.clone(),
+                on_behalf_of: None,
                 kinds: kinds.clone(),
                 request_digest: case.request_digest(),
                 approved_at: self.at,
@@ -265,6 +267,7 @@ impl Row {
             let fact = Fact::Approved {
                 request: request.id.clone(),
                 approval,
+                narrowed_to: None,
                 verdict: verdict(Outcome::NeedsApproval),
             };
             case.apply(&Event { at: self.at, fact }).ok()?;

@@ -21,6 +21,12 @@ pub(super) struct Vocabulary {
     pub(super) enums: BTreeSet<String>,
 }
 
+/// Actions a schema may leave out: nobody may then do what they are about.
+const MAY_BE_ABSENT: [&str; 5] = ["breakGlass", "extend", "revoke", "review", "delegate"];
+
+/// What the engine supplies to policies that want to know it, and others need not declare.
+const MAY_BE_LEFT_OUT: [&str; 1] = ["context.delegate"];
+
 /// What the engine supplies, as a schema of its own. `{claims}` and `{kinds}` are filled in.
 const CONTRACT: &str = r#"
 entity Group in [Group];
@@ -34,9 +40,24 @@ action activate appliesTo { principal: [User, Workload], resource: [Scope], cont
   reason: String,
   ticket?: String,
 } };
+action breakGlass appliesTo { principal: [User, Workload], resource: [Scope], context: {
+  window: { opens_at: datetime, closes_at: datetime, duration: duration, weekday: Long, time_of_day: duration },
+  approvals: { {kinds} },
+  open_reviews: Long,
+  reason: String,
+  ticket?: String,
+} };
+action extend appliesTo { principal: [User, Workload], resource: [Scope], context: {
+  window: { opens_at: datetime, closes_at: datetime, duration: duration, weekday: Long, time_of_day: duration },
+  approvals: { {kinds} },
+  extensions: Long,
+  reason: String,
+  ticket?: String,
+} };
 action approve appliesTo { principal: [User], resource: [Scope], context: {
   requester: User,
   workload?: Workload,
+  delegate?: User,
   window: { duration: duration },
   reason: String,
   ticket?: String,
@@ -45,6 +66,15 @@ action view appliesTo { principal: [User, Workload], resource: [Scope], context:
   requester: User,
   workload?: Workload,
 } };
+action revoke appliesTo { principal: [User, Workload], resource: [Scope], context: {
+  requester: User,
+  workload?: Workload,
+} };
+action review appliesTo { principal: [User], resource: [Scope], context: {
+  requester: User,
+  workload?: Workload,
+} };
+action delegate appliesTo { principal: [User], resource: [User], context: {} };
 "#;
 
 /// Parses the schema and checks it against the contract.
@@ -159,6 +189,10 @@ impl Check<'_> {
             self.entity(name, entity);
         }
         for (name, action) in fields(contract.get("actions")) {
+            let given = self.given.get("actions").and_then(|all| all.get(name));
+            if given.is_none() && MAY_BE_ABSENT.contains(&name.as_str()) {
+                continue;
+            }
             if name == "approve" {
                 for kind in kinds {
                     self.action(&kind.action(), action);
@@ -260,6 +294,7 @@ impl Check<'_> {
             let mark = if is_required(attribute) { "" } else { "?" };
             let form = format!("{name}{mark}: {}", type_name(attribute));
             match given.and_then(|given| given.get(name)) {
+                None if MAY_BE_LEFT_OUT.contains(&path.as_str()) => {}
                 None => self.refuse(
                     &place,
                     &place.1,

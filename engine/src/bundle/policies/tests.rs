@@ -74,11 +74,14 @@ fn catalog() -> BTreeMap<ScopeId, Scope> {
             owners: "payments-leads".to_owned(),
             request_ttl_s: 3_600,
             activation_ttl_s: 3_600,
+            break_glass: None,
+            escalation: None,
             aws: AwsTarget {
                 role_arn: RoleArn::new("arn:aws:iam::123456789012:role/jit").unwrap(),
                 region: "eu-west-1".to_owned(),
                 statements: Vec::new(),
                 max_session_s: 3_600,
+                lease_s: None,
             },
         };
         (id, scope)

@@ -153,6 +153,7 @@ fn an_open_window_is_judged_as_it_opened_and_never_moves() {
     let approve = Fact::Approved {
         request: request.clone(),
         approval: approval.approvals()[0].clone(),
+        narrowed_to: None,
         verdict: verdict(granted),
     };
     case.apply(&Event {
@@ -173,6 +174,7 @@ fn an_open_window_is_judged_as_it_opened_and_never_moves() {
             .clone(),
         duration_s: 3_600,
         session_policy: crate::digest::Digest::of("test", b""),
+        chains: false,
         verdict: decide(&bundle, &case, now()).verdict(&bundle),
     };
     case.apply(&Event {
@@ -352,7 +354,7 @@ fn every_question_fits_the_schema_the_policies_were_checked_against() {
             let activation = ask.activation(wish, &ask.nobody()).unwrap();
             let context = activation.context().unwrap();
             context.validate(&schema, index.activate()).unwrap();
-            let consent = ask.consent_context(wish).unwrap();
+            let consent = ask.consent_context(wish, None).unwrap();
             for (_, action) in index.kinds() {
                 consent.validate(&schema, action).unwrap();
             }

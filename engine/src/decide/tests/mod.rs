@@ -156,6 +156,7 @@ impl<'a> Wanted<'a> {
             decide_by: now.plus_s(86_400),
             activation_ttl_s: 3_600,
             bundle,
+            break_glass: None,
         };
         let verdict = Verdict {
             bundle,
@@ -179,6 +180,7 @@ fn approved(mut case: Case, who: &str, kinds: &[&str]) -> Case {
     let at = case.request().requested_at;
     let approval = Approval {
         approver: user(who),
+        on_behalf_of: None,
         kinds: kinds.iter().map(|name| kind(name)).collect(),
         request_digest: case.request_digest(),
         approved_at: at,
@@ -192,6 +194,7 @@ fn approved(mut case: Case, who: &str, kinds: &[&str]) -> Case {
     let fact = Fact::Approved {
         request: case.request().id.clone(),
         approval,
+        narrowed_to: None,
         verdict,
     };
     case.apply(&Event { at, fact }).unwrap();

@@ -203,7 +203,7 @@ fn compare_all(bundle: &Bundle, seen: &mut Seen) {
                         let uid = policies.types.user(&user(person));
                         let line = Line::of(&policies.entities, &uid);
                         let exact = index.slice(action, &line, &ask.line);
-                        let context = ask.consent_context(wish).unwrap();
+                        let context = ask.consent_context(wish, None).unwrap();
                         let question = ask.request(uid, action.clone(), context).unwrap();
                         compare(seen, policies, &entities, &exact, &question);
                         assert!(exact.heads().all(|head| for_anyone.contains(&&head.id)));
