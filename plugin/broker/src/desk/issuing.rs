@@ -10,8 +10,8 @@ use writ_engine::{Case, Decision, RequestId, SessionPlan, State, decide};
 use super::Desk;
 use super::locks::Turn;
 use super::view::{IssuedSession, Refused};
+use crate::aws::issuer::{AwsSession, IssueError};
 use crate::identity::Identity;
-use crate::issuer::{AwsSession, IssueError};
 
 /// Calls to STS one issue may make, each recorded: a throttled call and two more.
 pub const ATTEMPTS_MAX: u32 = 3;

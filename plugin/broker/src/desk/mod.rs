@@ -21,9 +21,9 @@ use writ_engine::digest::SaltedText;
 use writ_engine::event::{Event, Fact};
 use writ_engine::{Bundle, Moment, PrincipalId, RequestId};
 
+use crate::aws::issuer::Issuer;
 use crate::bundle::BundleSlot;
 use crate::clock::Clock;
-use crate::issuer::Issuer;
 use crate::journal::{AppendError, Entry, Journal, OpenError, SigningKey};
 use crate::room::Room;
 use cases::Cases;
