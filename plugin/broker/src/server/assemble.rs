@@ -7,6 +7,7 @@ use writ_engine::bundle::Report;
 
 use super::{ServeError, listen};
 use crate::aws::issuer::Issuer;
+use crate::aws::revoker::Revoker;
 use crate::bundle::{self, BundleSlot};
 use crate::clock::Clock;
 use crate::config::{Config, Store};
@@ -53,6 +54,7 @@ pub(super) async fn open(
         clock,
         room,
         Issuer::new(config.aws.clone()),
+        Revoker::new(&config.aws),
     );
     Ok(desk.await?)
 }
