@@ -345,6 +345,7 @@ mod tests {
                 seconds: 90,
                 nanos: 0,
             }),
+            break_glass: false,
         }
     }
 
