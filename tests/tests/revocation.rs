@@ -242,9 +242,11 @@ async fn of_two_grants_on_one_role_the_revoked_one_is_refused_at_aws_and_the_oth
         ended.state,
         Some(v1::request::State::Revoked(ref it)) if it.by == "zoe" && it.reason == "the laptop is lost"
     ));
-    let verified = until(&zoe, &revoked, Step::Verified).await;
-    let told = verified.revocation.unwrap();
-    assert!(told.requested_at.is_some() && told.written_at.is_some());
+    // MiniStack's simulation looks at no context, so it never says that the session would be denied, and neither does the
+    // broker: written it is, and tried here with the sessions themselves.
+    let written = until(&zoe, &revoked, Step::Written).await;
+    let told = written.revocation.unwrap();
+    assert!(told.requested_at.is_some() && told.verified_at.is_none());
     assert_eq!(
         (lists(&lost).await, lists(&kept).await),
         (false, true),
