@@ -592,7 +592,11 @@ fn every_fact() -> Vec<Fact> {
             &user("mia"),
             user("lee"),
             on_behalf_of.map(user),
-            [Kind::of_action("approveManager").unwrap(), Kind::of_action("approveOwner").unwrap()].into(),
+            [
+                Kind::of_action("approveManager").unwrap(),
+                Kind::of_action("approveOwner").unwrap(),
+            ]
+            .into(),
             now(),
         )
         .unwrap(),

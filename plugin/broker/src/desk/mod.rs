@@ -27,8 +27,7 @@ use writ_engine::digest::SaltedText;
 use writ_engine::event::{Event, Fact};
 use writ_engine::{Bundle, Moment, PrincipalId, RequestId};
 
-use crate::aws::issuer::Issuer;
-use crate::aws::revoker::Revoker;
+use crate::aws::Aws;
 use crate::bundle::BundleSlot;
 use crate::clock::Clock;
 use crate::journal::{AppendError, Entry, Journal, OpenError, SigningKey};
@@ -55,9 +54,7 @@ pub struct Desk {
     bundle: Arc<BundleSlot>,
     clock: Clock,
     room: Room,
-    issuer: Issuer,
-    // Without one, early ends stop further issues and nothing at AWS.
-    revoker: Option<Revoker>,
+    aws: Aws,
     revoking: Revoking,
     // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
     cases_locked: Locks<RequestId>,
@@ -74,8 +71,7 @@ impl Desk {
         bundle: Arc<BundleSlot>,
         clock: Clock,
         room: Room,
-        issuer: Issuer,
-        revoker: Option<Revoker>,
+        aws: Aws,
     ) -> Result<Arc<Desk>, DeskError> {
         let cases = Arc::new(Cases::default());
         let committed = Arc::clone(&cases);
@@ -98,8 +94,7 @@ impl Desk {
             bundle,
             clock,
             room,
-            issuer,
-            revoker,
+            aws,
             revoking: Revoking::default(),
             cases_locked: Locks::new(),
             principals_locked: Locks::new(),

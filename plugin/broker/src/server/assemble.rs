@@ -6,8 +6,7 @@ use writ_engine::Bundle;
 use writ_engine::bundle::Report;
 
 use super::{ServeError, listen};
-use crate::aws::issuer::Issuer;
-use crate::aws::revoker::Revoker;
+use crate::aws::Aws;
 use crate::bundle::{self, BundleSlot};
 use crate::clock::Clock;
 use crate::config::{Config, Store};
@@ -53,8 +52,7 @@ pub(super) async fn open(
         Arc::clone(&parts.bundle),
         clock,
         room,
-        Issuer::new(config.aws.clone()),
-        Revoker::new(&config.aws),
+        Aws::new(config.aws.clone()),
     );
     Ok(desk.await?)
 }
