@@ -605,6 +605,16 @@ impl Case {
         &self.request
     }
 
+    /// The case as it would be for a shorter window, with nobody's consent to that yet; `None` where it is not shorter.
+    pub fn narrowed(&self, shorter: Duration) -> Option<Case> {
+        let request = self.request.narrowed(shorter)?;
+        Some(Case {
+            request_digest: request.digest(),
+            request,
+            ..self.clone()
+        })
+    }
+
     /// How long a window was asked for at first; longer than the request's where someone consented to less.
     pub fn asked_for(&self) -> Duration {
         self.asked_for

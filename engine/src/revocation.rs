@@ -54,14 +54,14 @@ impl Denials {
             .filter(|ended| now < ended.until.plus_s(MARGIN_S))
             .collect();
         live.sort_by(|one, other| (one.ended_at, &one.grant).cmp(&(other.ended_at, &other.grant)));
-        let places = |all_before: Option<Moment>| {
-            let frame = document(&[], all_before).len();
-            room.saturating_sub(frame) / ENTRY
-        };
+        // What stands around the names, a little more than it takes.
+        let names_alone = document(&[], None).len();
+        let with_moment = names_alone + document(&[], Some(Moment::MAX.floor_s())).len();
+        let places = |frame: usize| room.saturating_sub(frame) / ENTRY;
         let mut named = live;
         let mut covered = Vec::new();
-        if named.len() > places(None) {
-            let fit = places(Some(Moment::MAX.floor_s()));
+        if named.len() > places(names_alone) {
+            let fit = places(with_moment);
             let later = named.split_off(named.len().saturating_sub(fit));
             covered = std::mem::replace(&mut named, later);
         }

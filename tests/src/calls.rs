@@ -46,6 +46,7 @@ pub async fn approve(client: &Client, id: &str) -> Result<v1::Request, Problem> 
         id: id.to_owned(),
         kinds: vec![],
         digest: None,
+        ..Default::default()
     };
     let reply = client
         .requests()

@@ -87,7 +87,8 @@ pub fn free_port() -> u16 {
     probe.local_addr().expect("an address").port()
 }
 
-fn write_private(path: &Path, text: &str) {
+/// Writes a file that its owner alone may read.
+pub fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut file = std::fs::OpenOptions::new()
         .create(true)

@@ -104,28 +104,12 @@ impl MiniStack {
 
     /// The broker's user, a role that trusts it, a role that does not, and a bucket with one object.
     async fn furnish(&mut self) {
-        self.iam(&[("Action", "CreateUser"), ("UserName", "writ-issuer")])
+        self.issuer = self
+            .user(
+                "writ-issuer",
+                &["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            )
             .await;
-        let key = self
-            .iam(&[("Action", "CreateAccessKey"), ("UserName", "writ-issuer")])
-            .await;
-        self.issuer = Credentials::new(
-            element(&key, "AccessKeyId"),
-            element(&key, "SecretAccessKey"),
-            None,
-        );
-        let may_assume = json!({ "Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow",
-            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
-            "Resource": "*",
-        }]});
-        self.iam(&[
-            ("Action", "PutUserPolicy"),
-            ("UserName", "writ-issuer"),
-            ("PolicyName", "issue"),
-            ("PolicyDocument", &may_assume.to_string()),
-        ])
-        .await;
         // As the README recommends, but for the source identity, which MiniStack does not know.
         let trust = |external_id: &str| {
             json!({ "Version": "2012-10-17", "Statement": [{
@@ -199,7 +183,55 @@ impl MiniStack {
         assert_eq!(status, 204, "{body}");
     }
 
-    async fn iam(&self, fields: &[(&str, &str)]) -> String {
+    /// A new user who may do these things with anything.
+    pub async fn user(&self, name: &str, actions: &[&str]) -> Credentials {
+        self.iam(&[("Action", "CreateUser"), ("UserName", name)])
+            .await;
+        let key = self
+            .iam(&[("Action", "CreateAccessKey"), ("UserName", name)])
+            .await;
+        let policy = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Action": actions, "Resource": "*",
+        }]});
+        self.iam(&[
+            ("Action", "PutUserPolicy"),
+            ("UserName", name),
+            ("PolicyName", "may"),
+            ("PolicyDocument", &policy.to_string()),
+        ])
+        .await;
+        Credentials::new(
+            element(&key, "AccessKeyId"),
+            element(&key, "SecretAccessKey"),
+            None,
+        )
+    }
+
+    /// A session of [`ROLE`] that bears the grant's tag and may do all that the role may.
+    pub async fn session(&self, grant: &str) -> Credentials {
+        let (status, body) = self
+            .sts(
+                &self.issuer,
+                &[
+                    ("Action", "AssumeRole"),
+                    ("RoleArn", &format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}")),
+                    ("RoleSessionName", &format!("writ-{grant}")),
+                    ("ExternalId", EXTERNAL_ID),
+                    ("Tags.member.1.Key", "writ:grant"),
+                    ("Tags.member.1.Value", grant),
+                ],
+            )
+            .await;
+        assert_eq!(status, 200, "{body}");
+        Credentials::new(
+            element(&body, "AccessKeyId"),
+            element(&body, "SecretAccessKey"),
+            Some(element(&body, "SessionToken")),
+        )
+    }
+
+    /// A call of IAM by the account's root, which succeeds: the body.
+    pub async fn iam(&self, fields: &[(&str, &str)]) -> String {
         let fields = [&[("Version", "2010-05-08")][..], fields].concat();
         let (status, body) = self
             .try_form(&account_root(), "iam", &fields)
@@ -307,8 +339,15 @@ impl MiniStack {
 
     /// A world whose broker calls this, and whose `payments-deploy` may list the bucket.
     pub async fn world(&self) -> World {
+        let mut world = self.furnish_world().await;
+        world.up().await;
+        world
+    }
+
+    /// The same without its broker.
+    pub async fn furnish_world(&self) -> World {
         let unused = Sandbox::start(SandboxConfig::default()).await.unwrap();
-        World::around(
+        World::built(
             unused,
             &self.url(),
             &self.issuer.access_key_id,

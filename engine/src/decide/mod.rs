@@ -348,8 +348,8 @@ fn permitted(
     )
 }
 
-/// Whether `viewer` may see this request: its requester and the person behind it, whoever the policy lets approve it, and
-/// whoever the policy's `view` action names.
+/// Whether `viewer` may see this request: its requester and the person behind it, whoever the policy lets approve, view,
+/// revoke or review it, and who is told of an emergency.
 pub fn may_view(
     bundle: &Bundle,
     viewer: &Principal,
@@ -377,13 +377,31 @@ pub fn may_view(
             return true;
         }
     }
-    has_say(
-        bundle,
-        bundle.index().view(),
-        viewer,
-        &request.principal,
-        &request.scope,
-    )
+    let index = bundle.index();
+    let told = match &viewer.id {
+        PrincipalId::User(user) if request.break_glass.is_some() => {
+            announced_to(bundle, &request.scope).contains(user)
+        }
+        PrincipalId::User(_) | PrincipalId::Workload(_) => false,
+    };
+    told || [index.view(), index.revoke(), index.review()]
+        .into_iter()
+        .any(|action| has_say(bundle, action, viewer, &request.principal, &request.scope))
+}
+
+/// Who is told of an emergency in this scope: everyone in the groups that it names.
+pub fn announced_to(bundle: &Bundle, scope: &ScopeId) -> BTreeSet<UserId> {
+    let terms = bundle
+        .scope(scope)
+        .and_then(|scope| scope.break_glass.as_ref());
+    let groups = terms.into_iter().flat_map(|terms| &terms.announce);
+    groups.flat_map(|group| members(bundle, group)).collect()
+}
+
+/// Everyone in a group, also through groups within it.
+pub fn members(bundle: &Bundle, group: &str) -> BTreeSet<UserId> {
+    let uid = bundle.policies().types.group(group);
+    bundle.index().members(&uid).iter().cloned().collect()
 }
 
 fn has_say(

@@ -46,6 +46,9 @@ pub(super) fn names(
     let of_viewer = Line::of(&policies.entities, &principal);
     let of_scope = Line::of(&policies.entities, &resource);
     let slice = index.slice(action, &of_viewer, &of_scope);
+    if slice.0.is_empty() {
+        return Some(false);
+    }
     let whom = about_whom(&policies.types, person, &requester.id);
     let context = Context::from_pairs(whom).ok()?;
     let question = Question::new(principal, action.clone(), resource, context, None).ok()?;

@@ -74,6 +74,10 @@ reasons! {
     RateLimited = "RATE_LIMITED", ResourceExhausted;
     /// The grant has as many live sessions as one grant may have.
     TooManySessions = "TOO_MANY_SESSIONS", ResourceExhausted;
+    /// The window was asked to be longer as often as it may be.
+    TooManyExtensions = "TOO_MANY_EXTENSIONS", ResourceExhausted;
+    /// The caller has lent their right to approve as often as they may.
+    TooManyDelegations = "TOO_MANY_DELEGATIONS", ResourceExhausted;
     /// The journal cannot record now, and what is not recorded does not happen.
     JournalUnavailable = "JOURNAL_UNAVAILABLE", Unavailable;
     /// The journal's disk is nearly full: what ends something is still recorded, and nothing else.

@@ -1,14 +1,14 @@
 //! The broker: the gRPC server that verifies who asks, asks the engine, keeps the journal and calls AWS.
 //!
-//! The worlds are kept apart: `wire` only knows both protobuf and engine types, `issuer` only has the AWS SDK, `clock` only
+//! The worlds are kept apart: `wire` only knows both protobuf and engine types, `aws` only has the AWS SDK, `clock` only
 //! asks what time it is, `room` only how full the disk is.
 
+pub mod aws;
 pub mod bundle;
 pub mod clock;
 pub mod config;
 pub mod desk;
 pub mod identity;
-pub mod issuer;
 pub mod journal;
 pub mod limits;
 pub mod logging;

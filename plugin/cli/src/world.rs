@@ -27,6 +27,9 @@ const ORIGIN: &str = "localhost/writ-dev";
 const BROKER_ROLE: &str = "arn:aws:iam::123456789012:role/writ-broker";
 const BROKER_SESSION: &str = "arn:aws:sts::123456789012:assumed-role/writ-broker/dev";
 
+/// Who ends sessions at AWS: a user of its own, since whoever may write roles' policies should assume none.
+const REVOKER: &str = "arn:aws:iam::123456789012:user/writ-revoker";
+
 /// The trust policies ask for it, as they should of a broker that serves several tenants.
 const EXTERNAL_ID: &str = "writ-dev";
 
@@ -280,6 +283,20 @@ fn profile(caller: &Caller) -> String {
     text
 }
 
+/// The identity to revoke with, to be among the stand-in's callers, and its credentials in the form of `~/.aws/credentials`.
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the broker takes a second identity with revocation"
+    )
+)]
+fn revoker() -> Result<(Caller, String), Failure> {
+    let caller = Caller::revoker(REVOKER).map_err(not_started)?;
+    let text = profile(&caller);
+    Ok((caller, text))
+}
+
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
@@ -336,6 +353,8 @@ log {{
 
 #[cfg(test)]
 mod tests {
+    use writ_sandbox::Session;
+
     use super::*;
 
     #[test]
@@ -348,6 +367,40 @@ mod tests {
             assert!(directory.contains(&format!("user \"{name}\"")), "{name}");
             assert!(directory.contains(&format!("\"{id}\"")), "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_revoker_has_long_lived_keys_of_its_own_and_never_a_session() {
+        let (caller, text) = revoker().unwrap();
+        let id = caller.credentials().access_key_id.clone();
+        assert!(id.starts_with("AKIA"), "{id}");
+        assert!(text.contains(&format!("\naws_access_key_id = {id}\n")));
+        assert!(!text.contains("aws_session_token"));
+        let role = "arn:aws:iam::123456789012:role/jit";
+        let sandbox = Sandbox::start(SandboxConfig {
+            roles: vec![Role::for_broker(role, REVOKER, None)],
+            callers: vec![caller.clone()],
+            ..SandboxConfig::default()
+        })
+        .await
+        .unwrap();
+        let endpoint = sandbox.endpoint_url();
+        let session = |region| Session::new(caller.credentials().clone(), region);
+        let told = [
+            ("Action", "GetRole"),
+            ("Version", "2010-05-08"),
+            ("RoleName", "jit"),
+        ];
+        let told = session("us-east-1").query(&endpoint, "iam", &told).await;
+        assert!(told.unwrap().allowed());
+        let asked = [
+            ("Action", "AssumeRole"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", role),
+            ("RoleSessionName", "writ-1"),
+        ];
+        let refused = session("eu-west-1").query(&endpoint, "sts", &asked).await;
+        assert_eq!(refused.unwrap().code.as_deref(), Some("AccessDenied"));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::caller::{Holder, SessionTags, same_key};
 use crate::condition::Context;
-use crate::error::StsError;
+use crate::error::AwsError;
 use crate::limits::{Broken, EXTERNAL_ID, NAME, POLICY, SESSION_POLICY_MAX};
-use crate::policy::{Kind, Policy, Verdict};
+use crate::policy::{Kind, Policy, Verdict, minified_bytes};
 
 /// The longest session that credentials that are temporary themselves may ask for.
 const CHAINED_MAX_S: u32 = 3_600;
@@ -30,7 +30,7 @@ pub(crate) struct AssumeRole {
 
 impl AssumeRole {
     /// Reads the form of an AssumeRole. Parameters that are not evaluated here are refused, not skipped.
-    pub(crate) fn parse(form: &BTreeMap<String, String>) -> Result<AssumeRole, StsError> {
+    pub(crate) fn parse(form: &BTreeMap<String, String>) -> Result<AssumeRole, AwsError> {
         let mut form = form.clone();
         form.remove("Action");
         form.remove("Version");
@@ -43,7 +43,7 @@ impl AssumeRole {
         let tags = take_tags(&mut form);
         let transitive_tag_keys = take_list(&mut form, "TransitiveTagKeys.member.");
         if let Some(name) = form.keys().next() {
-            return Err(StsError::validation(format!(
+            return Err(AwsError::validation(format!(
                 "the sandbox does not evaluate the parameter `{name}`"
             )));
         }
@@ -71,13 +71,13 @@ impl AssumeRole {
 
         let role_arn = role_arn.unwrap_or_default();
         if !role_arn.starts_with("arn:aws:iam::") || !role_arn.contains(":role/") {
-            return Err(StsError::validation(format!("{role_arn} is invalid")));
+            return Err(AwsError::validation(format!("{role_arn} is invalid")));
         }
         check_keys(&tags, &transitive_tag_keys)?;
         let policy = match policy {
             Some(text) => {
                 let parsed = Policy::parse(&text, Kind::Permissions)
-                    .map_err(|error| StsError::malformed_policy(error.to_string()))?;
+                    .map_err(|error| AwsError::malformed_policy(error.to_string()))?;
                 Some((text, parsed))
             }
             None => None,
@@ -93,7 +93,7 @@ impl AssumeRole {
             transitive_tag_keys,
         };
         match asked.packed_percent() {
-            Some(percent) if percent > 100 => Err(StsError::packed_policy(percent)),
+            Some(percent) if percent > 100 => Err(AwsError::packed_policy(percent)),
             _ => Ok(asked),
         }
     }
@@ -161,10 +161,10 @@ impl AssumeRole {
         caller: &Holder,
         trust: &Policy,
         context: &Context,
-    ) -> Result<(), StsError> {
+    ) -> Result<(), AwsError> {
         for action in self.actions(caller) {
             if trust.judge_trust(caller.who(), action, context) != Verdict::Allowed {
-                return Err(StsError::access_denied(
+                return Err(AwsError::access_denied(
                     &caller.arn,
                     action,
                     &self.role_arn,
@@ -176,14 +176,14 @@ impl AssumeRole {
     }
 
     /// The limits that depend on the role and on the caller's own credentials.
-    pub(crate) fn check_duration(&self, caller: &Holder, role_max_s: u32) -> Result<(), StsError> {
+    pub(crate) fn check_duration(&self, caller: &Holder, role_max_s: u32) -> Result<(), AwsError> {
         if caller.credentials.session_token.is_some() && self.duration_s > CHAINED_MAX_S {
-            return Err(StsError::validation(
+            return Err(AwsError::validation(
                 "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
             ));
         }
         if self.duration_s > role_max_s {
-            return Err(StsError::validation(
+            return Err(AwsError::validation(
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             ));
         }
@@ -191,12 +191,12 @@ impl AssumeRole {
     }
 
     /// The tags of the new session: those of this request, and the caller's transitive ones, which it may not override.
-    pub(crate) fn session_tags(&self, caller: &Holder) -> Result<SessionTags, StsError> {
+    pub(crate) fn session_tags(&self, caller: &Holder) -> Result<SessionTags, AwsError> {
         let mut tags = self.tags.clone();
         let mut transitive = self.transitive_tag_keys.clone();
         for (key, value) in caller.transitive_tags() {
             if self.tags.iter().any(|(given, _)| same_key(given, &key)) {
-                return Err(StsError::invalid_parameter(
+                return Err(AwsError::invalid_parameter(
                     "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key \
                      from the calling session.",
                 ));
@@ -211,9 +211,9 @@ impl AssumeRole {
     }
 
     /// The source identity of the new session: once set it can be neither changed nor dropped.
-    pub(crate) fn source_identity(&self, caller: &Holder) -> Result<Option<String>, StsError> {
+    pub(crate) fn source_identity(&self, caller: &Holder) -> Result<Option<String>, AwsError> {
         match (caller.source_identity(), self.source_identity.as_deref()) {
-            (Some(kept), Some(asked)) if kept != asked => Err(StsError::access_denied(
+            (Some(kept), Some(asked)) if kept != asked => Err(AwsError::access_denied(
                 &caller.arn,
                 "sts:SetSourceIdentity",
                 &self.role_arn,
@@ -225,16 +225,16 @@ impl AssumeRole {
     }
 }
 
-fn check_keys(tags: &[(String, String)], transitive: &[String]) -> Result<(), StsError> {
+fn check_keys(tags: &[(String, String)], transitive: &[String]) -> Result<(), AwsError> {
     let mut seen: Vec<&str> = Vec::new();
     for (key, _) in tags {
         if seen.iter().any(|other| same_key(other, key)) {
-            return Err(StsError::invalid_parameter(
+            return Err(AwsError::invalid_parameter(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             ));
         }
         if key.to_lowercase().starts_with("aws:") {
-            return Err(StsError::invalid_parameter(
+            return Err(AwsError::invalid_parameter(
                 "Tag keys beginning with aws: are reserved for system use",
             ));
         }
@@ -242,7 +242,7 @@ fn check_keys(tags: &[(String, String)], transitive: &[String]) -> Result<(), St
     }
     let given = |key: &String| seen.iter().any(|other| same_key(other, key));
     if !transitive.iter().all(given) {
-        return Err(StsError::invalid_parameter(
+        return Err(AwsError::invalid_parameter(
             "The specified transitive tag key must be included in the requested tags.",
         ));
     }
@@ -273,31 +273,13 @@ fn bytes(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
-/// The policy's length without the white space between its tokens.
-fn minified_bytes(policy: &str) -> u64 {
-    let mut count = 0;
-    let (mut inside, mut escaped) = (false, false);
-    for letter in policy.chars() {
-        if inside || !letter.is_ascii_whitespace() {
-            count += letter.len_utf8();
-        }
-        match letter {
-            _ if escaped => escaped = false,
-            '\\' => escaped = inside,
-            '"' => inside = !inside,
-            _ => {}
-        }
-    }
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ROLE: &str = "arn:aws:iam::123456789012:role/r";
 
-    fn parse(more: &[(&str, &str)]) -> Result<AssumeRole, StsError> {
+    fn parse(more: &[(&str, &str)]) -> Result<AssumeRole, AwsError> {
         let mut form = BTreeMap::from([
             ("RoleArn".to_owned(), ROLE.to_owned()),
             ("RoleSessionName".to_owned(), "writ-1".to_owned()),
@@ -447,15 +429,6 @@ mod tests {
             "400 PackedPolicyTooLarge: Packed policy consumes 128% of allotted space, please use smaller policy."
         );
         assert!(parse(&all[..15]).is_ok());
-    }
-
-    #[test]
-    fn white_space_between_tokens_weighs_nothing() {
-        assert_eq!(
-            minified_bytes("{ \"a b\" :\n\t[ 1 ] }"),
-            minified_bytes("{\"a b\":[1]}")
-        );
-        assert_eq!(minified_bytes(r#"{"a\" b": 1}"#), 11);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::condition::Context;
-use crate::error::StsError;
 use crate::policy::{Named, Policy, Verdict, Who};
 use crate::session::Credentials;
 
@@ -22,6 +21,8 @@ pub(crate) struct Holder {
     pub(crate) role_arn: Option<String>,
     /// Set if the sandbox itself made these credentials.
     pub(crate) session: Option<Session>,
+    /// What a caller known from the start may do; `None` allows everything but IAM itself.
+    pub(crate) identity: Option<Policy>,
 }
 
 /// What is sealed into session credentials when they are made.
@@ -99,59 +100,82 @@ impl Holder {
     }
 }
 
-/// The policies that bear on one call. `None` for `identity` allows everything.
-#[derive(Default)]
+/// The policies that bear on one call.
 pub(crate) struct Bearing<'a> {
+    /// What the role or caller was set up with.
     pub(crate) identity: Option<&'a Policy>,
+    /// The role's inline policies, as far as they have taken effect.
+    pub(crate) inline: &'a [Policy],
     pub(crate) resource: Option<&'a Policy>,
 }
 
-/// Whether `holder` may do `action` on `resource`: an explicit Deny anywhere wins; a resource's policy that names the exact
-/// session lets it in past the session policy's silence; otherwise the session policy and the role's own must both allow.
-pub(crate) fn authorize(
-    holder: &Holder,
-    bearing: &Bearing<'_>,
+/// What a role's or caller's own policies say together. Without `identity` everything is allowed but IAM itself, as with AWS's
+/// own policy `PowerUserAccess`: who may edit policies must be said.
+pub(crate) fn judge_own<'a>(
+    identity: Option<&Policy>,
+    inline: impl IntoIterator<Item = &'a Policy>,
     action: &str,
     resource: &str,
     context: &Context,
-) -> Result<(), StsError> {
-    let session_policy = holder
-        .session
-        .as_ref()
-        .and_then(|session| session.policy.as_ref());
-    let session = session_policy.map(|(_, policy)| policy.judge(action, resource, context));
-    let identity = bearing.identity.map_or(Verdict::Allowed, |policy| {
-        policy.judge(action, resource, context)
-    });
-    let (of_resource, named) = match bearing.resource {
-        Some(policy) => policy.judge_resource(holder.who(), action, resource, context),
-        None => (Verdict::Silent, None),
+) -> Verdict {
+    let of_iam = action.to_ascii_lowercase().starts_with("iam:");
+    let identity = match identity {
+        Some(policy) => policy.judge(action, resource, context),
+        None if of_iam => Verdict::Silent,
+        None => Verdict::Allowed,
     };
-    let refuse = |why: String| Err(StsError::access_denied(&holder.arn, action, resource, &why));
-    let denied_by = |kind: &str| refuse(format!(" with an explicit deny in {kind}"));
-    if identity == Verdict::Denied {
-        return denied_by("an identity-based policy");
+    let inline = inline
+        .into_iter()
+        .map(|policy| policy.judge(action, resource, context));
+    Verdict::of_all(std::iter::once(identity).chain(inline))
+}
+
+impl Bearing<'_> {
+    /// Whether `holder` may do `action` on `resource`: an explicit Deny anywhere wins; a resource's policy that names the exact
+    /// session lets it in past the session policy's silence; otherwise the session policy and the role's own must both allow.
+    /// If not, why not, as AWS's message ends.
+    pub(crate) fn authorize(
+        &self,
+        holder: &Holder,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Result<(), String> {
+        let session_policy = holder
+            .session
+            .as_ref()
+            .and_then(|session| session.policy.as_ref());
+        let session = session_policy.map(|(_, policy)| policy.judge(action, resource, context));
+        let identity = judge_own(self.identity, self.inline, action, resource, context);
+        let (of_resource, named) = match self.resource {
+            Some(policy) => policy.judge_resource(holder.who(), action, resource, context),
+            None => (Verdict::Silent, None),
+        };
+        let denied_by = |kind: &str| Err(format!(" with an explicit deny in {kind}"));
+        if identity == Verdict::Denied {
+            return denied_by("an identity-based policy");
+        }
+        if session == Some(Verdict::Denied) {
+            return denied_by("a session policy");
+        }
+        if of_resource == Verdict::Denied {
+            return denied_by("a resource-based policy");
+        }
+        if named == Some(Named::Exactly) {
+            return Ok(());
+        }
+        if session == Some(Verdict::Silent) {
+            return Err(format!(
+                " because no session policy allows the {action} action"
+            ));
+        }
+        if identity == Verdict::Silent && named != Some(Named::ByRole) {
+            return Err(format!(
+                " because no identity-based policy allows the {action} action"
+            ));
+        }
+        Ok(())
     }
-    if session == Some(Verdict::Denied) {
-        return denied_by("a session policy");
-    }
-    if of_resource == Verdict::Denied {
-        return denied_by("a resource-based policy");
-    }
-    if named == Some(Named::Exactly) {
-        return Ok(());
-    }
-    if session == Some(Verdict::Silent) {
-        return refuse(format!(
-            " because no session policy allows the {action} action"
-        ));
-    }
-    if identity == Verdict::Silent && named != Some(Named::ByRole) {
-        return refuse(format!(
-            " because no identity-based policy allows the {action} action"
-        ));
-    }
-    Ok(())
 }
 
 /// Tag keys are one key whatever their case.

@@ -49,6 +49,11 @@ impl Context {
         self.texts.insert(key.to_ascii_lowercase(), values);
     }
 
+    pub(crate) fn has(&self, key: &str) -> bool {
+        let lower = key.to_ascii_lowercase();
+        self.texts.contains_key(&lower) || self.dates.contains_key(&lower)
+    }
+
     /// Dates are judged to the second, as `aws:CurrentTime` is written.
     pub(crate) fn date(&mut self, key: &str, at: Timestamp) {
         let whole = Timestamp::from_second(at.as_second()).unwrap_or(at);
@@ -58,6 +63,7 @@ impl Context {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
+    /// As the policy spells it.
     key: String,
     test: Test,
 }
@@ -94,15 +100,8 @@ impl Condition {
     }
 
     fn parse(operator: &str, key: &str, values: &Value) -> Result<Condition, PolicyError> {
-        let lower = key.to_ascii_lowercase();
-        let holds = KEYS
-            .iter()
-            .find(|(known, _)| match known.strip_suffix('/') {
-                Some(_) => lower.strip_prefix(known).is_some_and(|tag| !tag.is_empty()),
-                None => lower == *known,
-            })
-            .map(|(_, holds)| *holds)
-            .ok_or_else(|| PolicyError::Unsupported(format!("condition key `{key}`")))?;
+        let holds =
+            holds(key).ok_or_else(|| PolicyError::Unsupported(format!("condition key `{key}`")))?;
         let values = texts(values)?;
         let misfit =
             || PolicyError::Unsupported(format!("operator `{operator}` on condition key `{key}`"));
@@ -117,14 +116,22 @@ impl Condition {
             ),
             (_, Holds::Text | Holds::Texts) => return Err(misfit()),
         };
-        Ok(Condition { key: lower, test })
+        Ok(Condition {
+            key: key.to_owned(),
+            test,
+        })
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     /// Whether the condition is met. A key the call does not have meets nothing but `ForAllValues`, which is vacuously true.
     pub(crate) fn met(&self, context: &Context) -> bool {
+        let key = self.key.to_ascii_lowercase();
         let given = context
             .texts
-            .get(&self.key)
+            .get(&key)
             .map(Vec::as_slice)
             .unwrap_or_default();
         let equals = |values: &[String], one: &String| values.contains(one);
@@ -137,10 +144,26 @@ impl Condition {
             Test::AllLike(values) => given.iter().all(|one| like(values, one)),
             Test::Date(test, limits) => context
                 .dates
-                .get(&self.key)
+                .get(&key)
                 .is_some_and(|at| limits.iter().any(|limit| test.holds(*at, *limit))),
         }
     }
+}
+
+/// What `key` holds; `None` if it is not evaluated here.
+fn holds(key: &str) -> Option<Holds> {
+    let lower = key.to_ascii_lowercase();
+    KEYS.iter()
+        .find(|(known, _)| match known.strip_suffix('/') {
+            Some(_) => lower.strip_prefix(known).is_some_and(|tag| !tag.is_empty()),
+            None => lower == *known,
+        })
+        .map(|(_, holds)| *holds)
+}
+
+/// Whether `key` holds a moment, so that a text given for it would be compared with nothing.
+pub(crate) fn holds_date(key: &str) -> bool {
+    holds(key) == Some(Holds::Date)
 }
 
 impl DateTest {

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::json;
 
+use crate::caller::account_of;
 use crate::clock::Clock;
+use crate::iam::IAM_ACTIONS;
 use crate::loopback::StartError;
 use crate::random;
 use crate::session::Credentials;
@@ -53,12 +55,12 @@ pub struct Role {
     pub max_session_s: u32,
     /// Who may assume it, as JSON.
     pub trust_policy: String,
-    /// What its sessions may do, as JSON; `None` allows everything, so that the session policy alone decides.
+    /// What its sessions may do, as JSON; `None` allows everything but IAM itself, so that the session policy alone decides.
     pub identity_policy: Option<String>,
 }
 
 impl Role {
-    /// A role with this trust policy, sessions of up to 12 hours, and everything allowed.
+    /// A role with this trust policy, sessions of up to 12 hours, and everything allowed but IAM itself.
     pub fn new(arn: &str, trust_policy: &str) -> Role {
         Role {
             arn: arn.to_owned(),
@@ -116,15 +118,17 @@ impl Role {
 pub struct Caller {
     pub(crate) arn: String,
     pub(crate) credentials: Credentials,
+    pub(crate) identity_policy: Option<String>,
 }
 
 impl Caller {
-    /// A caller with given credentials. With a session token they are temporary, so role chaining's limits hold; they do not
-    /// expire.
+    /// A caller with given credentials, allowed everything but IAM itself. With a session token they are temporary, so role
+    /// chaining's limits hold; they do not expire.
     pub fn new(arn: &str, credentials: Credentials) -> Caller {
         Caller {
             arn: arn.to_owned(),
             credentials,
+            identity_policy: None,
         }
     }
 
@@ -142,6 +146,32 @@ impl Caller {
     /// EC2 or EKS calls with.
     pub fn role_session(arn: &str) -> Result<Caller, StartError> {
         Ok(Caller::new(arn, Credentials::generate()?))
+    }
+
+    /// The identity a broker revokes with, an IAM user with fresh long-lived keys: it may see and edit the inline policies of
+    /// its account's roles, and simulate them, and do nothing else. That it can never assume a role is said expressly: who may
+    /// write a role's policies could otherwise give itself anything.
+    pub fn revoker(arn: &str) -> Result<Caller, StartError> {
+        let actions = IAM_ACTIONS.map(|action| format!("iam:{action}"));
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "Revoke",
+                    "Effect": "Allow",
+                    "Action": actions,
+                    "Resource": format!("arn:aws:iam::{}:role/*", account_of(arn)),
+                },
+                { "Sid": "NoSessions", "Effect": "Deny", "Action": "sts:AssumeRole*", "Resource": "*" },
+            ],
+        });
+        Ok(Caller::user(arn)?.with_identity_policy(&policy.to_string()))
+    }
+
+    /// The same caller, allowed only what `policy` allows.
+    pub fn with_identity_policy(mut self, policy: &str) -> Caller {
+        self.identity_policy = Some(policy.to_owned());
+        self
     }
 
     /// The keys, to call with.

@@ -1,6 +1,6 @@
-//! The limits of AssumeRole's parameters, and AWS's words for each that is broken.
+//! The limits of parameters, and AWS's words for each that is broken.
 
-use crate::error::StsError;
+use crate::error::AwsError;
 
 /// The shortest session (`DurationSeconds`).
 pub const DURATION_MIN_S: u32 = 900;
@@ -36,7 +36,7 @@ pub(crate) const EXTERNAL_ID: Alphabet = Alphabet {
     holds: is_external_id,
 };
 
-/// Session policies.
+/// Policies.
 pub(crate) const POLICY: Alphabet = Alphabet {
     pattern: r"[\u0009\u000A\u000D\u0020-\u00FF]+",
     holds: is_policy,
@@ -140,41 +140,53 @@ impl Broken {
         }
     }
 
-    pub(crate) fn duration(&mut self, text: Option<&str>) -> Result<u32, StsError> {
-        let Some(text) = text else {
-            return Ok(DURATION_DEFAULT_S);
-        };
-        let seconds: u32 = text.parse().map_err(|_| {
-            StsError::malformed_query(format!("`{text}` is not a number of seconds"))
-        })?;
-        let quoted = format!("'{seconds}'");
-        if seconds < DURATION_MIN_S {
-            self.add(
-                &quoted,
-                "durationSeconds",
-                &format!("have value greater than or equal to {DURATION_MIN_S}"),
-            );
-        }
-        if seconds > DURATION_MAX_S {
-            self.add(
-                &quoted,
-                "durationSeconds",
-                &format!("have value less than or equal to {DURATION_MAX_S}"),
-            );
-        }
-        Ok(seconds)
+    pub(crate) fn duration(&mut self, text: Option<&str>) -> Result<u32, AwsError> {
+        self.number("durationSeconds", text, DURATION_MIN_S..=DURATION_MAX_S)
+            .map(|seconds| seconds.unwrap_or(DURATION_DEFAULT_S))
     }
 
-    pub(crate) fn done(self) -> Result<(), StsError> {
+    /// `None` if it is not given.
+    pub(crate) fn number(
+        &mut self,
+        at: &str,
+        text: Option<&str>,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<u32>, AwsError> {
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let number: u32 = text
+            .parse()
+            .map_err(|_| AwsError::malformed_query(format!("`{text}` is not a number")))?;
+        let quoted = format!("'{number}'");
+        if number < *range.start() {
+            self.add(
+                &quoted,
+                at,
+                &format!("have value greater than or equal to {}", range.start()),
+            );
+        }
+        if number > *range.end() {
+            self.add(
+                &quoted,
+                at,
+                &format!("have value less than or equal to {}", range.end()),
+            );
+        }
+        Ok(Some(number))
+    }
+
+    pub(crate) fn done(self) -> Result<(), AwsError> {
         if self.0.is_empty() {
             Ok(())
         } else {
-            Err(StsError::constraints(&self.0))
+            Err(AwsError::constraints(&self.0))
         }
     }
 }
 
-fn is_name(letter: char) -> bool {
+/// Also the letters of IAM's own names.
+pub(crate) fn is_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
 }
 

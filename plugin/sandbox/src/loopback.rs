@@ -19,7 +19,7 @@ use crate::random::NoRandomness;
 use crate::sigv4::Signable;
 
 /// The largest body read: the largest valid AssumeRole (a policy of 2,048 characters and 50 tags of 384, all
-/// percent-encoded) is under 200 kB.
+/// percent-encoded) is under 200 kB, and a role's inline policies are a tenth of that.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// How long a client may take over its request's head; a test double should not collect stuck connections.

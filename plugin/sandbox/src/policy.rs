@@ -36,6 +36,14 @@ pub enum PolicyError {
     /// A resource that is neither an ARN nor `*`.
     #[error("Resource {0} must be in ARN format or \"*\".")]
     NotArn(String),
+    /// A `Sid` that IAM's own policies cannot have.
+    #[error(
+        "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*"
+    )]
+    SidLetters,
+    /// Two statements of one `Sid`.
+    #[error("Statement IDs (SID) in a single policy must be unique.")]
+    SidTwice,
     /// A date operator's value is not an instant.
     #[error("Syntax errors in policy. `{0}` is not an instant such as 2026-01-31T09:30:00Z")]
     Date(String),
@@ -50,6 +58,19 @@ pub(crate) enum Verdict {
     Denied,
     Allowed,
     Silent,
+}
+
+impl Verdict {
+    /// The verdict of several policies that count as one: a Deny in any wins, else an Allow in any.
+    pub(crate) fn of_all(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+        verdicts
+            .into_iter()
+            .fold(Verdict::Silent, |all, one| match (all, one) {
+                (Verdict::Denied, _) | (_, Verdict::Denied) => Verdict::Denied,
+                (Verdict::Allowed, _) | (_, Verdict::Allowed) => Verdict::Allowed,
+                (Verdict::Silent, Verdict::Silent) => Verdict::Silent,
+            })
+    }
 }
 
 /// By which of their names a policy names a principal.
@@ -102,11 +123,20 @@ impl Policy {
         if statements.is_empty() {
             return Err(PolicyError::Syntax);
         }
+        check_sids(statements, kind)?;
         let statements = statements
             .iter()
             .map(|one| Statement::parse(one, kind))
             .collect::<Result<_, _>>()?;
         Ok(Policy { statements })
+    }
+
+    /// The condition keys it asks for, as it spells them.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.statements
+            .iter()
+            .flat_map(|one| &one.conditions)
+            .map(Condition::key)
     }
 
     /// The verdict of a permissions policy.
@@ -275,6 +305,24 @@ fn principals(value: &Value) -> Result<Vec<String>, PolicyError> {
     }
 }
 
+/// IAM's own policies have letters and digits in a `Sid`, and each once; of other services' the rules differ.
+fn check_sids(statements: &[Value], kind: Kind) -> Result<(), PolicyError> {
+    let mut seen: Vec<&str> = Vec::new();
+    for sid in statements.iter().filter_map(|one| one.get("Sid")) {
+        let sid = sid.as_str().ok_or(PolicyError::Syntax)?;
+        let plain = sid.chars().all(|letter| letter.is_ascii_alphanumeric());
+        match kind {
+            Kind::Permissions | Kind::Trust if !plain => return Err(PolicyError::SidLetters),
+            Kind::Permissions | Kind::Trust | Kind::Resource => {}
+        }
+        if !sid.is_empty() && seen.contains(&sid) {
+            return Err(PolicyError::SidTwice);
+        }
+        seen.push(sid);
+    }
+    Ok(())
+}
+
 /// `NotAction`, `NotResource`, `NotPrincipal` and misspellings must not be skipped: skipping a line changes what is allowed.
 fn known(fields: &Map<String, Value>, names: &[&str]) -> Result<(), PolicyError> {
     match fields.keys().find(|key| !names.contains(&key.as_str())) {
@@ -282,6 +330,24 @@ fn known(fields: &Map<String, Value>, names: &[&str]) -> Result<(), PolicyError>
         Some(_) => Err(PolicyError::Syntax),
         None => Ok(()),
     }
+}
+
+/// The policy's length without the white space between its tokens.
+pub(crate) fn minified_bytes(policy: &str) -> u64 {
+    let mut count = 0;
+    let (mut inside, mut escaped) = (false, false);
+    for letter in policy.chars() {
+        if inside || !letter.is_ascii_whitespace() {
+            count += letter.len_utf8();
+        }
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = inside,
+            '"' => inside = !inside,
+            _ => {}
+        }
+    }
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -309,6 +375,32 @@ mod tests {
         ]);
         assert_eq!(judge(both.clone(), "iam:PassRole", "*"), Verdict::Denied);
         assert_eq!(judge(both, "s3:GetObject", "*"), Verdict::Allowed);
+    }
+
+    #[test]
+    fn a_deny_in_one_of_several_policies_is_a_deny() {
+        use Verdict::{Allowed, Denied, Silent};
+        for (several, expected) in [
+            (vec![], Silent),
+            (vec![Silent, Silent], Silent),
+            (vec![Silent, Allowed], Allowed),
+            (vec![Allowed, Silent], Allowed),
+            (vec![Allowed, Denied], Denied),
+            (vec![Denied, Allowed, Silent], Denied),
+        ] {
+            assert_eq!(Verdict::of_all(several.clone()), expected, "{several:?}");
+        }
+    }
+
+    #[test]
+    fn a_sid_is_given_to_one_statement() {
+        let of =
+            |sid: &str| json!({ "Sid": sid, "Effect": "Allow", "Action": "s3:*", "Resource": "*" });
+        assert!(permissions(json!([of("a"), of("b"), of(""), of("")])).is_ok());
+        assert_eq!(
+            permissions(json!([of("a"), of("a")])).unwrap_err(),
+            PolicyError::SidTwice
+        );
     }
 
     #[test]
@@ -349,6 +441,12 @@ mod tests {
                 "the sandbox does not evaluate `NotResource`",
             ),
             (json!({ "Actions": "s3:*" }), "Syntax errors in policy."),
+            (
+                json!({ "Sid": "not ok" }),
+                "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression \
+                 [0-9A-Za-z]*",
+            ),
+            (json!({ "Sid": 7 }), "Syntax errors in policy."),
             (json!({ "Effect": "allow" }), "Syntax errors in policy."),
             (json!({ "Principal": "*" }), "Syntax errors in policy."),
             (
@@ -424,5 +522,14 @@ mod tests {
                 "{principal}"
             );
         }
+    }
+
+    #[test]
+    fn white_space_between_tokens_weighs_nothing() {
+        assert_eq!(
+            minified_bytes("{ \"a b\" :\n\t[ 1 ] }"),
+            minified_bytes("{\"a b\":[1]}")
+        );
+        assert_eq!(minified_bytes(r#"{"a\" b": 1}"#), 11);
     }
 }

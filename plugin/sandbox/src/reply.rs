@@ -1,4 +1,4 @@
-//! The XML that STS sends back.
+//! The XML that STS and IAM send back.
 
 use http::header::{CONTENT_TYPE, DATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -7,11 +7,27 @@ use hyper::body::Bytes;
 use jiff::Timestamp;
 
 use crate::clock::iso;
-use crate::error::StsError;
+use crate::error::AwsError;
+use crate::form;
+use crate::role::KeptRole;
 use crate::session::Credentials;
 
-/// The namespace of STS, which is also the version of its interface.
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// Whose words a reply is in. Any service but IAM is answered in those of STS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Api {
+    Sts,
+    Iam,
+}
+
+impl Api {
+    /// The namespace, which is also the version of the interface.
+    fn namespace(self) -> &'static str {
+        match self {
+            Api::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            Api::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+        }
+    }
+}
 
 /// What AssumeRole gives.
 pub(crate) struct Assumed {
@@ -58,7 +74,7 @@ pub(crate) fn assume_role(assumed: &Assumed, request_id: &str) -> String {
             escape(identity)
         ));
     }
-    success("AssumeRole", &result, request_id)
+    success(Api::Sts, "AssumeRole", &result, request_id)
 }
 
 pub(crate) fn caller_identity(arn: &str, user_id: &str, account: &str, request_id: &str) -> String {
@@ -68,31 +84,146 @@ pub(crate) fn caller_identity(arn: &str, user_id: &str, account: &str, request_i
         escape(user_id),
         escape(account),
     );
-    success("GetCallerIdentity", &result, request_id)
+    success(Api::Sts, "GetCallerIdentity", &result, request_id)
 }
 
 /// A reply that says only that the action was allowed.
 pub(crate) fn allowed(action: &str, request_id: &str) -> String {
-    success(action, "", request_id)
+    success(Api::Sts, action, "", request_id)
 }
 
-fn success(action: &str, result: &str, request_id: &str) -> String {
+/// What GetRole says of a role.
+pub(crate) fn role(role: &KeptRole, request_id: &str) -> String {
+    let (trust, _) = &role.trust;
+    let result = format!(
+        "    <Role>\n      <Path>{}</Path>\n      <RoleName>{}</RoleName>\n      <RoleId>{}</RoleId>\n      \
+         <Arn>{}</Arn>\n      <CreateDate>{}</CreateDate>\n      \
+         <AssumeRolePolicyDocument>{}</AssumeRolePolicyDocument>\n      \
+         <MaxSessionDuration>{}</MaxSessionDuration>\n    </Role>\n",
+        escape(role.path()),
+        escape(role.name()),
+        role.id,
+        escape(&role.arn),
+        iso(role.made_at),
+        form::encode(trust),
+        role.max_session_s,
+    );
+    success(Api::Iam, "GetRole", &result, request_id)
+}
+
+/// One inline policy; its text is percent-encoded, as IAM sends it.
+pub(crate) fn role_policy(role: &str, policy: &str, text: &str, request_id: &str) -> String {
+    let result = format!(
+        "    <RoleName>{}</RoleName>\n    <PolicyName>{}</PolicyName>\n    <PolicyDocument>{}</PolicyDocument>\n",
+        escape(role),
+        escape(policy),
+        form::encode(text),
+    );
+    success(Api::Iam, "GetRolePolicy", &result, request_id)
+}
+
+/// A page of names; with a marker if there are more.
+pub(crate) fn role_policies(names: &[&str], marker: Option<&str>, request_id: &str) -> String {
+    let mut result = format!("    {}\n", members("PolicyNames", names));
+    result.push_str(&format!(
+        "    <IsTruncated>{}</IsTruncated>\n",
+        marker.is_some()
+    ));
+    if let Some(marker) = marker {
+        result.push_str(&format!("    <Marker>{}</Marker>\n", escape(marker)));
+    }
+    success(Api::Iam, "ListRolePolicies", &result, request_id)
+}
+
+/// What a simulation says of one action.
+pub(crate) struct Simulated<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) decision: &'static str,
+}
+
+/// A simulation on one resource. The keys that its policies miss are told where IAM tells them: of the action if the resource
+/// is any, else of the resource.
+pub(crate) fn simulated(
+    all: &[Simulated<'_>],
+    resource: &str,
+    missing: &[&str],
+    request_id: &str,
+) -> String {
+    let (of_action, of_resource) = if resource == "*" {
+        (missing, None)
+    } else {
+        (Default::default(), Some(missing))
+    };
+    let mut result = "    <EvaluationResults>\n".to_owned();
+    for one in all {
+        result.push_str(&format!(
+            "      <member>\n        <EvalActionName>{}</EvalActionName>\n        \
+             <EvalResourceName>{}</EvalResourceName>\n        <EvalDecision>{}</EvalDecision>\n        \
+             <MatchedStatements/>\n        {}\n",
+            escape(one.action),
+            escape(resource),
+            one.decision,
+            members("MissingContextValues", of_action),
+        ));
+        if let Some(missing) = of_resource {
+            result.push_str(&format!(
+                "        <ResourceSpecificResults>\n          <member>\n            \
+                 <EvalResourceName>{}</EvalResourceName>\n            \
+                 <EvalResourceDecision>{}</EvalResourceDecision>\n            <MatchedStatements/>\n            {}\n          \
+                 </member>\n        </ResourceSpecificResults>\n",
+                escape(resource),
+                one.decision,
+                members("MissingContextValues", missing),
+            ));
+        }
+        result.push_str("      </member>\n");
+    }
+    result.push_str("    </EvaluationResults>\n    <IsTruncated>false</IsTruncated>\n");
+    success(Api::Iam, "SimulatePrincipalPolicy", &result, request_id)
+}
+
+/// A list on one line.
+fn members(name: &str, texts: &[&str]) -> String {
+    if texts.is_empty() {
+        return format!("<{name}/>");
+    }
+    let members: Vec<String> = texts
+        .iter()
+        .map(|text| format!("<member>{}</member>", escape(text)))
+        .collect();
+    format!("<{name}>{}</{name}>", members.concat())
+}
+
+fn success(api: Api, action: &str, result: &str, request_id: &str) -> String {
+    let name = escape(action);
+    let result = format!("  <{name}Result>\n{result}  </{name}Result>\n");
+    response(api, action, &result, request_id)
+}
+
+/// The reply to an action that gives nothing back.
+pub(crate) fn done(api: Api, action: &str, request_id: &str) -> String {
+    response(api, action, "", request_id)
+}
+
+fn response(api: Api, action: &str, inner: &str, request_id: &str) -> String {
     let action = escape(action);
     format!(
-        "<{action}Response xmlns=\"{NAMESPACE}\">\n  <{action}Result>\n{result}  </{action}Result>\n  \
-         <ResponseMetadata>\n    <RequestId>{request_id}</RequestId>\n  </ResponseMetadata>\n</{action}Response>\n"
+        "<{action}Response xmlns=\"{}\">\n{inner}  <ResponseMetadata>\n    <RequestId>{request_id}</RequestId>\n  \
+         </ResponseMetadata>\n</{action}Response>\n",
+        api.namespace()
     )
 }
 
-pub(crate) fn refusal(error: &StsError, request_id: &str) -> String {
+pub(crate) fn refusal(api: Api, error: &AwsError, request_id: &str) -> String {
     let fault = if error.status < 500 {
         "Sender"
     } else {
         "Receiver"
     };
     format!(
-        "<ErrorResponse xmlns=\"{NAMESPACE}\">\n  <Error>\n    <Type>{fault}</Type>\n    <Code>{}</Code>\n    \
+        "<ErrorResponse xmlns=\"{}\">\n  <Error>\n    <Type>{fault}</Type>\n    <Code>{}</Code>\n    \
          <Message>{}</Message>\n  </Error>\n  <RequestId>{request_id}</RequestId>\n</ErrorResponse>\n",
+        api.namespace(),
         error.code,
         escape(&error.message),
     )
@@ -144,7 +275,8 @@ mod tests {
     #[test]
     fn a_refusal_is_written_as_aws_writes_it() {
         let body = refusal(
-            &StsError::expired_token(),
+            Api::Sts,
+            &AwsError::expired_token(),
             "00000000-0000-0000-0000-000000000000",
         );
         assert_eq!(
@@ -163,13 +295,18 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_service_is_the_receivers() {
-        assert!(refusal(&StsError::internal(), "x").contains("<Type>Receiver</Type>"));
+        for (api, code) in [(Api::Sts, "InternalFailure"), (Api::Iam, "ServiceFailure")] {
+            let body = refusal(api, &AwsError::failed(api), "x");
+            assert!(body.contains("<Type>Receiver</Type>"), "{body}");
+            assert!(body.contains(&format!("<Code>{code}</Code>")), "{body}");
+            assert!(body.contains(api.namespace()), "{body}");
+        }
     }
 
     #[test]
     fn what_the_caller_sent_cannot_break_out_of_the_xml() {
-        let error = StsError::validation("</Message><Code>x</Code>&\u{1}");
-        let body = refusal(&error, "x");
+        let error = AwsError::validation("</Message><Code>x</Code>&\u{1}");
+        let body = refusal(Api::Iam, &error, "x");
         assert!(
             body.contains("&lt;/Message&gt;&lt;Code&gt;x&lt;/Code&gt;&amp;\u{fffd}"),
             "{body}"

@@ -1,4 +1,4 @@
-//! The running STS: started, watched and disturbed through this handle.
+//! The running STS and IAM: started, watched and disturbed through this handle.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::caller::{Holder, Keys, account_of, role_of_session};
+use crate::calls::{AssumeRoleCall, IamCall};
 use crate::clock::Clock;
 use crate::config::{Caller, ROLE_MAX_SESSION_MIN_S, Role, SandboxConfig};
 use crate::limits::DURATION_MAX_S;
@@ -15,90 +16,25 @@ use crate::loopback::{Answer, Asked, Server, StartError};
 use crate::policy::{Kind, Policy, PolicyError};
 use crate::random;
 use crate::reply;
-use crate::sts::{KeptRole, State};
+use crate::role::{InlinePolicies, KeptRole};
+use crate::sts::State;
 
-/// Something that goes wrong with an AssumeRole call.
+/// Something that goes wrong with a call: of AssumeRole, or of IAM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// `ThrottlingException`, 400; nothing is done.
+    /// `ThrottlingException`, of IAM `Throttling`, 400; nothing is done.
     Throttle,
-    /// `InternalFailure`, 500; nothing is done.
+    /// `InternalFailure`, of IAM `ServiceFailure`, 500; nothing is done.
     ServerError,
-    /// The session is made, and the connection dropped before the reply.
+    /// What was asked is done, and the connection dropped before the reply.
     LostReply,
-    /// The session is made at once, and the reply comes this much later.
+    /// What was asked is done at once, and the reply comes this much later.
     Slow(Duration),
-}
-
-/// How an AssumeRole call ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// A session was made, whether or not its reply arrived.
-    Issued {
-        /// The session's access key id, which is not a secret.
-        access_key_id: String,
-        /// When it ends.
-        expires_at: Timestamp,
-    },
-    /// Nothing was made.
-    Refused {
-        /// AWS's error code.
-        code: String,
-    },
-}
-
-/// One AssumeRole call as it was asked, without anything secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssumeRoleCall {
-    /// When it was answered, by the sandbox's clock.
-    pub at: Timestamp,
-    /// `RoleArn`, as sent.
-    pub role_arn: String,
-    /// `RoleSessionName`, as sent.
-    pub session_name: String,
-    /// `DurationSeconds`, as sent.
-    pub duration_s: Option<String>,
-    /// `Policy`, as sent.
-    pub session_policy: Option<String>,
-    /// `SourceIdentity`, as sent.
-    pub source_identity: Option<String>,
-    /// `ExternalId`, as sent; AWS does not treat it as a secret.
-    pub external_id: Option<String>,
-    /// `Tags`, in the order sent.
-    pub tags: Vec<(String, String)>,
-    /// `TransitiveTagKeys`, in the order sent.
-    pub transitive_tag_keys: Vec<String>,
-    /// What came of it.
-    pub outcome: Outcome,
-}
-
-impl AssumeRoleCall {
-    pub(crate) fn new(
-        form: &BTreeMap<String, String>,
-        outcome: Outcome,
-        at: Timestamp,
-    ) -> AssumeRoleCall {
-        let one = |name: &str| form.get(name).cloned();
-        let member = |list: &str, at: u32, part: &str| one(&format!("{list}.member.{at}{part}"));
-        let tags = (1..).map_while(|at| {
-            member("Tags", at, ".Key")
-                .map(|key| (key, member("Tags", at, ".Value").unwrap_or_default()))
-        });
-        AssumeRoleCall {
-            at,
-            role_arn: one("RoleArn").unwrap_or_default(),
-            session_name: one("RoleSessionName").unwrap_or_default(),
-            duration_s: one("DurationSeconds"),
-            session_policy: one("Policy"),
-            source_identity: one("SourceIdentity"),
-            external_id: one("ExternalId"),
-            tags: tags.collect(),
-            transitive_tag_keys: (1..)
-                .map_while(|at| member("TransitiveTagKeys", at, ""))
-                .collect(),
-            outcome,
-        }
-    }
+    /// Nothing is done, and nothing is answered: the connection stays open for longer than any client should wait.
+    Hang,
+    /// Nothing is done, and the connection is dropped. With `u32::MAX` calls the service is down until
+    /// [`Sandbox::clear_faults`].
+    Down,
 }
 
 /// A session that has not ended.
@@ -118,6 +54,8 @@ pub struct LiveSession {
     pub tags: Vec<(String, String)>,
     /// The session policy sealed into it.
     pub session_policy: Option<String>,
+    /// When it was made, the value of `aws:TokenIssueTime`.
+    pub issued_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Timestamp,
 }
@@ -137,11 +75,14 @@ impl Sandbox {
         let state = Arc::new(Mutex::new(State {
             clock: clock.clone(),
             region: config.region,
-            roles: keep_roles(&config.roles)?,
+            roles: keep_roles(&config.roles, clock.now())?,
             keys: keep_callers(&config.callers)?,
             resources: BTreeMap::new(),
             calls: VecDeque::new(),
+            iam_calls: VecDeque::new(),
             faults: VecDeque::new(),
+            iam_faults: VecDeque::new(),
+            propagation_s: 0,
         }));
         let answering = state.clone();
         let server = Server::start(bind, move |asked| answer(answering.clone(), asked)).await?;
@@ -172,6 +113,21 @@ impl Sandbox {
         self.state().calls.iter().cloned().collect()
     }
 
+    /// The calls of IAM so far, oldest first (the last 10,000).
+    pub fn iam_calls(&self) -> Vec<IamCall> {
+        self.state().iam_calls.iter().cloned().collect()
+    }
+
+    /// The inline policies of a role as written, name and text, by name; none if there is no such role.
+    pub fn inline_policies(&self, role_arn: &str) -> Vec<(String, String)> {
+        let state = self.state();
+        let role = state.roles.get(role_arn);
+        role.into_iter()
+            .flat_map(|role| role.inline.texts())
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .collect()
+    }
+
     /// The sessions that have not ended.
     pub fn live_sessions(&self) -> Vec<LiveSession> {
         let now = self.clock.now();
@@ -189,6 +145,7 @@ impl Sandbox {
                 source_identity: session.source_identity.clone(),
                 tags: session.tags.all.clone(),
                 session_policy: session.policy.as_ref().map(|(text, _)| text.clone()),
+                issued_at: session.issued_at,
                 expires_at: session.expires_at,
             })
         };
@@ -206,13 +163,28 @@ impl Sandbox {
         }
     }
 
-    /// Takes back every fault still waiting.
-    pub fn clear_faults(&self) {
-        self.state().faults.clear();
+    /// Makes the next `calls` calls of IAM go wrong, after those of earlier faults.
+    pub fn set_iam_fault(&self, fault: Fault, calls: u32) {
+        if calls > 0 {
+            self.state().iam_faults.push_back((fault, calls));
+        }
     }
 
-    /// Replaces what the sessions of a role may do, those already made included; `None` allows everything. This is how a
-    /// revocation reaches a live session.
+    /// Takes back every fault still waiting, of either kind.
+    pub fn clear_faults(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.iam_faults.clear();
+    }
+
+    /// Lets inline policies that are written or deleted from now on take effect only after `seconds`, by the sandbox's clock.
+    /// IAM itself reads and simulates them as written at once.
+    pub fn set_propagation_s(&self, seconds: u32) {
+        self.state().propagation_s = seconds;
+    }
+
+    /// Replaces what the sessions of a role were set up to do, those already made included; `None` allows everything but IAM
+    /// itself. Inline policies stay, beside it.
     pub fn set_identity_policy(
         &self,
         role_arn: &str,
@@ -257,18 +229,18 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> Answer {
     if let Some(delay) = sent.delay {
         tokio::time::sleep(delay).await;
     }
-    if sent.lost {
-        return Answer::Drop;
+    match sent.reply {
+        Some((status, xml)) => Answer::Reply(reply::http(status, xml, &sent.request_id, now)),
+        None => Answer::Drop,
     }
-    Answer::Reply(reply::http(sent.status, sent.xml, &sent.request_id, now))
 }
 
 fn parse(of: &str, text: &str, kind: Kind) -> Result<Policy, StartError> {
     Policy::parse(text, kind).map_err(|error: PolicyError| StartError::Policy(of.to_owned(), error))
 }
 
-fn keep_roles(roles: &[Role]) -> Result<BTreeMap<String, KeptRole>, StartError> {
-    let mut kept = BTreeMap::new();
+fn keep_roles(roles: &[Role], now: Timestamp) -> Result<BTreeMap<String, KeptRole>, StartError> {
+    let mut kept: BTreeMap<String, KeptRole> = BTreeMap::new();
     for role in roles {
         if !role.arn.starts_with("arn:aws:iam::") || !role.arn.contains(":role/") {
             return Err(StartError::Config(format!(
@@ -284,19 +256,30 @@ fn keep_roles(roles: &[Role]) -> Result<BTreeMap<String, KeptRole>, StartError> 
         }
         let identity = role.identity_policy.as_deref();
         let one = KeptRole {
+            arn: role.arn.clone(),
             id: random::unique_id::<17>("AROA")?,
+            made_at: now,
             max_session_s: role.max_session_s,
-            trust: parse(&role.arn, &role.trust_policy, Kind::Trust)?,
+            trust: (
+                role.trust_policy.clone(),
+                parse(&role.arn, &role.trust_policy, Kind::Trust)?,
+            ),
             identity: identity
                 .map(|text| parse(&role.arn, text, Kind::Permissions))
                 .transpose()?,
+            inline: InlinePolicies::default(),
         };
-        if kept.insert(role.arn.clone(), one).is_some() {
+        // Whatever their paths: IAM knows a role of an account by its name.
+        let same = |other: &KeptRole| {
+            other.name() == one.name() && account_of(&other.arn) == account_of(&one.arn)
+        };
+        if kept.values().any(same) {
             return Err(StartError::Config(format!(
                 "the role `{}` is given twice",
                 role.arn
             )));
         }
+        kept.insert(role.arn.clone(), one);
     }
     Ok(kept)
 }
@@ -318,12 +301,16 @@ fn keep_callers(callers: &[Caller]) -> Result<Keys, StartError> {
             Some(_) => format!("{}:{name}", random::unique_id::<17>("AROA")?),
             None => random::unique_id::<17>("AIDA")?,
         };
+        let identity = caller.identity_policy.as_deref();
         let holder = Holder {
             credentials: caller.credentials.clone(),
             arn: caller.arn.clone(),
             user_id,
             role_arn,
             session: None,
+            identity: identity
+                .map(|text| parse(&caller.arn, text, Kind::Permissions))
+                .transpose()?,
         };
         if keys
             .insert(caller.credentials.access_key_id.clone(), Arc::new(holder))

@@ -113,7 +113,7 @@ impl Session {
         service: &str,
         action: &str,
     ) -> Result<CallResult, CallError> {
-        self.send(
+        self.query(
             endpoint,
             service,
             &[("Action", action), ("Version", "2011-06-15")],
@@ -134,10 +134,11 @@ impl Session {
             ("Version", "2011-06-15"),
             ("Resource", resource),
         ];
-        self.send(endpoint, service, &fields).await
+        self.query(endpoint, service, &fields).await
     }
 
-    async fn send(
+    /// Sends any request of the Query protocol, `Action` and `Version` among its `fields`.
+    pub async fn query(
         &self,
         endpoint: &str,
         service: &str,

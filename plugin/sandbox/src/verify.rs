@@ -4,7 +4,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use crate::caller::{Holder, Keys};
 use crate::clock::{Clock, amz, parse_amz, shifted};
-use crate::error::StsError;
+use crate::error::AwsError;
+use crate::iam::IAM_REGION;
 use crate::loopback::Asked;
 use crate::sigv4::{self, ALGORITHM, CredentialScope, TERMINATOR};
 
@@ -26,19 +27,19 @@ pub(crate) fn verify(
     keys: &Keys,
     region: Option<&str>,
     clock: &Clock,
-) -> Result<Verified, StsError> {
+) -> Result<Verified, AwsError> {
     let header = asked
         .header("authorization")
-        .ok_or_else(StsError::missing_authentication)?;
+        .ok_or_else(AwsError::missing_authentication)?;
     let authorization = Authorization::parse(header)?;
     let amz_date = asked.header("x-amz-date").ok_or_else(|| {
-        StsError::incomplete_signature(
+        AwsError::incomplete_signature(
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
         )
     })?;
     let holder = keys
         .get(authorization.access_key_id)
-        .ok_or_else(StsError::invalid_client_token)?;
+        .ok_or_else(AwsError::invalid_client_token)?;
     check_token(asked, holder)?;
     check_date(amz_date, &authorization.scope, clock)?;
     check_region(&authorization.scope, region)?;
@@ -51,9 +52,9 @@ pub(crate) fn verify(
         &authorization.scope,
     );
     verify_slices_are_equal(expected.as_bytes(), authorization.signature.as_bytes())
-        .map_err(|_| StsError::wrong_signature())?;
+        .map_err(|_| AwsError::wrong_signature())?;
     if holder.expires_at().is_some_and(|end| clock.now() >= end) {
-        return Err(StsError::expired_token());
+        return Err(AwsError::expired_token());
     }
     Ok(Verified {
         holder: holder.clone(),
@@ -61,7 +62,7 @@ pub(crate) fn verify(
     })
 }
 
-fn check_token(asked: &Asked, holder: &Holder) -> Result<(), StsError> {
+fn check_token(asked: &Asked, holder: &Holder) -> Result<(), AwsError> {
     let given = asked.header("x-amz-security-token").unwrap_or_default();
     let wanted = holder
         .credentials
@@ -69,18 +70,18 @@ fn check_token(asked: &Asked, holder: &Holder) -> Result<(), StsError> {
         .as_deref()
         .unwrap_or_default();
     verify_slices_are_equal(wanted.as_bytes(), given.as_bytes())
-        .map_err(|_| StsError::invalid_client_token())
+        .map_err(|_| AwsError::invalid_client_token())
 }
 
-fn check_date(amz_date: &str, scope: &CredentialScope, clock: &Clock) -> Result<(), StsError> {
+fn check_date(amz_date: &str, scope: &CredentialScope, clock: &Clock) -> Result<(), AwsError> {
     let signed_at = parse_amz(amz_date).ok_or_else(|| {
-        StsError::incomplete_signature(format!(
+        AwsError::incomplete_signature(format!(
             "Date must be in ISO-8601 'basic format'. Got '{amz_date}'."
         ))
     })?;
     let day: String = amz_date.chars().take(8).collect();
     if day != scope.date {
-        return Err(StsError::signature(format!(
+        return Err(AwsError::signature(format!(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{day}', \
              from '{amz_date}'.",
             scope.date
@@ -90,14 +91,14 @@ fn check_date(amz_date: &str, scope: &CredentialScope, clock: &Clock) -> Result<
     let oldest = shifted(now, -SIGNATURE_AGE_MAX_S);
     let newest = shifted(now, SIGNATURE_AHEAD_MAX_S);
     if signed_at < oldest {
-        return Err(StsError::signature(format!(
+        return Err(AwsError::signature(format!(
             "Signature expired: {amz_date} is now earlier than {} ({} - 15 min.)",
             amz(oldest),
             amz(now)
         )));
     }
     if signed_at > newest {
-        return Err(StsError::signature(format!(
+        return Err(AwsError::signature(format!(
             "Signature not yet current: {amz_date} is still later than {} ({} + 5 min.)",
             amz(newest),
             amz(now)
@@ -106,26 +107,28 @@ fn check_date(amz_date: &str, scope: &CredentialScope, clock: &Clock) -> Result<
     Ok(())
 }
 
-fn check_region(scope: &CredentialScope, region: Option<&str>) -> Result<(), StsError> {
+fn check_region(scope: &CredentialScope, region: Option<&str>) -> Result<(), AwsError> {
     let lower =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     let valid = |text: &str| !text.is_empty() && text.chars().all(lower);
+    let region = match scope.service.as_str() {
+        "iam" => Some(IAM_REGION),
+        _ => region,
+    };
     if !valid(&scope.region) || region.is_some_and(|region| region != scope.region) {
-        return Err(StsError::signature(format!(
+        return Err(AwsError::signature(format!(
             "Credential should be scoped to a valid region, not '{}'. ",
             scope.region
         )));
     }
     if !valid(&scope.service) {
-        return Err(StsError::signature(
-            "Credential should be scoped to correct service: 'sts'. ",
-        ));
+        return Err(AwsError::wrong_service("sts"));
     }
     Ok(())
 }
 
 /// A header that is not signed could be changed on the way: `host` and every `x-amz-` header must be.
-fn check_signed_headers(asked: &Asked, signed: &[String]) -> Result<(), StsError> {
+fn check_signed_headers(asked: &Asked, signed: &[String]) -> Result<(), AwsError> {
     let is_signed = |name: &str| signed.iter().any(|given| given == name);
     let unsigned = asked
         .headers
@@ -135,11 +138,11 @@ fn check_signed_headers(asked: &Asked, signed: &[String]) -> Result<(), StsError
         .find(|name| !is_signed(name));
     let absent = signed.iter().find(|name| asked.header(name).is_none());
     match (unsigned, absent) {
-        (Some(name), _) => Err(StsError::signature(format!(
+        (Some(name), _) => Err(AwsError::signature(format!(
             "'{name}' must be a 'SignedHeader' in the AWS Authorization."
         ))),
-        (None, Some(_)) => Err(StsError::wrong_signature()),
-        (None, None) if !is_signed("host") => Err(StsError::signature(
+        (None, Some(_)) => Err(AwsError::wrong_signature()),
+        (None, None) if !is_signed("host") => Err(AwsError::signature(
             "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
         )),
         (None, None) => Ok(()),
@@ -154,10 +157,10 @@ struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    fn parse(header: &'a str) -> Result<Authorization<'a>, StsError> {
+    fn parse(header: &'a str) -> Result<Authorization<'a>, AwsError> {
         let rest = header.strip_prefix(ALGORITHM).ok_or_else(|| {
             let algorithm = header.split_whitespace().next().unwrap_or_default();
-            StsError::incomplete_signature(format!("Unsupported AWS 'algorithm': '{algorithm}'."))
+            AwsError::incomplete_signature(format!("Unsupported AWS 'algorithm': '{algorithm}'."))
         })?;
         let field = |name: &str| {
             let mut found = rest
@@ -167,7 +170,7 @@ impl<'a> Authorization<'a> {
             match (value, found.next()) {
                 (Some(value), None) => Ok(value),
                 // Neither missing nor doubled.
-                _ => Err(StsError::incomplete_signature(format!(
+                _ => Err(AwsError::incomplete_signature(format!(
                     "Authorization header requires '{name}' parameter."
                 ))),
             }
@@ -178,14 +181,14 @@ impl<'a> Authorization<'a> {
             .map(str::to_owned)
             .collect();
         if !signed_headers.is_sorted() {
-            return Err(StsError::wrong_signature());
+            return Err(AwsError::wrong_signature());
         }
         let mut parts = credential.split('/');
         let mut part = || parts.next().filter(|part| !part.is_empty());
         let (Some(access_key_id), Some(date), Some(region), Some(service), Some(TERMINATOR), None) =
             (part(), part(), part(), part(), part(), parts.next())
         else {
-            return Err(StsError::incomplete_signature(format!(
+            return Err(AwsError::incomplete_signature(format!(
                 "Credential must have exactly 5 slash-delimited elements, e.g. \
                  keyid/date/region/service/term, got '{credential}'"
             )));

@@ -639,6 +639,11 @@ async fn a_role_or_caller_that_aws_would_not_have_is_refused_at_the_start() {
         vec![Role::new(ROLE, trust).with_max_session_s(3_599)],
         vec![Role::new(ROLE, trust).with_max_session_s(43_201)],
         vec![Role::new(ROLE, trust), Role::new(ROLE, trust)],
+        // IAM knows a role by its name, whatever its path.
+        vec![
+            Role::new("arn:aws:iam::123456789012:role/r", trust),
+            Role::new("arn:aws:iam::123456789012:role/path/r", trust),
+        ],
         vec![Role::new(ROLE, unknown)],
         vec![Role::new(ROLE, trust).with_identity_policy("{}")],
     ] {

@@ -69,6 +69,8 @@ pub(crate) async fn read(broker: &Broker, question: &Question) -> Result<Object<
         duration: Some(question.duration.on_the_wire()),
         reason: question.reason.clone().unwrap_or_default(),
         ticket: question.ticket.clone(),
+        // An emergency is asked for by a person, in so many words.
+        break_glass: false,
     };
     let decision = broker.check(&wish).await?;
     let scopes = broker.scopes().await?;

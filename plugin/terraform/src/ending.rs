@@ -65,7 +65,8 @@ pub(crate) fn standing(request: &v1::Request) -> Option<Standing> {
         | State::Denied(_)
         | State::Withdrawn(_)
         | State::Lapsed(_)
-        | State::Released(_) => None,
+        | State::Released(_)
+        | State::Revoked(_) => None,
     }
 }
 

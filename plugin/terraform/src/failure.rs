@@ -58,6 +58,8 @@ impl Failure {
             | Reason::IdempotencyKeyReused
             | Reason::TooManyOpenRequests
             | Reason::TooManySessions
+            | Reason::TooManyExtensions
+            | Reason::TooManyDelegations
             | Reason::AwsRefused
             | Reason::Internal => Kind::Final,
         };
@@ -109,6 +111,8 @@ fn attribute(reason: Reason, problem: &Problem) -> Option<&'static str> {
         | Reason::TooManyOpenRequests
         | Reason::RateLimited
         | Reason::TooManySessions
+        | Reason::TooManyExtensions
+        | Reason::TooManyDelegations
         | Reason::JournalUnavailable
         | Reason::StorageLow
         | Reason::ClockBehind

@@ -173,7 +173,8 @@ pub(crate) fn closes_at(request: &v1::Request) -> Option<&prost_types::Timestamp
             | State::Denied(_)
             | State::Withdrawn(_)
             | State::Lapsed(_)
-            | State::Released(_),
+            | State::Released(_)
+            | State::Revoked(_),
         )
         | None => None,
     }
@@ -206,6 +207,14 @@ pub(crate) fn ended(request: &v1::Request) -> Option<String> {
         Some(State::Released(it)) => Some(format!(
             "it was given back {}",
             moment(it.released_at.as_ref())
+        )),
+        Some(State::Revoked(it)) => Some(format!(
+            "{} revoked it: {}",
+            escape(&it.by),
+            match it.reason.is_empty() {
+                true => "(erased)".to_owned(),
+                false => escape(&it.reason),
+            }
         )),
         None => Some("it is in a state this provider does not know; a newer one may".to_owned()),
     }

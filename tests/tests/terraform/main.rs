@@ -100,5 +100,6 @@ fn name(request: &v1::Request) -> &'static str {
         State::Withdrawn(_) => "withdrawn",
         State::Lapsed(_) => "lapsed",
         State::Released(_) => "released",
+        State::Revoked(_) => "revoked",
     }
 }

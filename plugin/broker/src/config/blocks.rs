@@ -8,8 +8,8 @@ use tracing::Level;
 use writ_engine::bundle::hcl::{Placed, Reader, Value};
 
 use super::{Config, Listener, Log, Store, TlsFiles};
+use crate::aws::{AwsSettings, CredentialSource, RevokerSettings};
 use crate::identity::{Algorithm, IssuerConfig, IssuerKind};
-use crate::issuer::{AwsSettings, CredentialSource};
 use crate::limits::SOCKET_PATH_MAX;
 use crate::logging::Format;
 
@@ -288,12 +288,58 @@ fn aws(mut block: Reader<'_>, folder: &Path) -> Option<AwsSettings> {
     let endpoint_url = block.parsed("endpoint_url", check_endpoint);
     let external_id = block.parsed("external_id", check_external_id);
     let credentials = source.and_then(|source| credentials(&mut block, source, folder));
+    let endpoint_url = endpoint_url.map(|it| it.value);
+    let revoker = match block.block("revoker") {
+        Some(inner) => {
+            revoker(inner, folder, credentials.as_ref(), endpoint_url.as_deref()).map(Some)
+        }
+        None => Some(None),
+    };
     block.finish();
     Some(AwsSettings {
         credentials: credentials?,
         role_session,
-        endpoint_url: endpoint_url.map(|it| it.value),
+        endpoint_url,
         external_id: external_id.map(|it| it.value),
+        revoker: revoker?,
+    })
+}
+
+/// `issuing` and `issuing_at` are the credentials that make sessions, and where they are used.
+fn revoker(
+    mut block: Reader<'_>,
+    folder: &Path,
+    issuing: Option<&CredentialSource>,
+    issuing_at: Option<&str>,
+) -> Option<RevokerSettings> {
+    let source = block.required_string("credentials");
+    let place = source.as_ref().map(|it| it.span.clone());
+    let endpoint_url = block.parsed("endpoint_url", check_endpoint);
+    let credentials = source.and_then(|source| credentials(&mut block, source, folder));
+    let head = block.header();
+    let document = block.document();
+    block.finish();
+    // A sandbox stands in for all of AWS; what is meant for it must not go to AWS.
+    let endpoint_url = endpoint_url
+        .map(|it| it.value)
+        .or_else(|| issuing_at.filter(|url| is_here(url)).map(str::to_owned));
+    let credentials = credentials?;
+    let in_a_sandbox = endpoint_url.as_deref().is_some_and(is_here);
+    if issuing == Some(&credentials) && !in_a_sandbox {
+        document.error(
+            place.unwrap_or(head),
+            "the revoker's credentials are those that make sessions",
+            Some(
+                "name others: who may write a role's policies may give it anything, so they must \
+                 not be able to assume it"
+                    .to_owned(),
+            ),
+        );
+        return None;
+    }
+    Some(RevokerSettings {
+        credentials,
+        endpoint_url,
     })
 }
 
@@ -326,6 +372,17 @@ fn credentials(
             None
         }
     }
+}
+
+/// Whether an address that was checked is on this machine.
+fn is_here(url: &str) -> bool {
+    writ_api::address::Address::parse(url).is_ok_and(|it| {
+        let host = it.host().trim_matches(['[', ']']);
+        host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+    })
 }
 
 fn check_endpoint(text: &str) -> Result<String, String> {

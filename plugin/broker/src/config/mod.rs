@@ -45,6 +45,11 @@
 //!   # with credentials = "profile":
 //!   # credentials_file = "credentials"
 //!   # profile          = "default"      # default: "default"
+//!   revoker {                           # may be left out: sessions of revoked grants then end by themselves
+//!     credentials    = "profile"        # as above, but another identity: it may write the roles' policies, not assume them
+//!     credentials_file = "revoker"
+//!     # endpoint_url = "https://…"      # IAM's; default: AWS's own, or the one above where that is on loopback
+//!   }
 //! }
 //!
 //! log {                                 # may be left out
@@ -66,8 +71,8 @@ use tracing::Level;
 use writ_engine::bundle::Report;
 use writ_engine::bundle::hcl::Document;
 
+use crate::aws::AwsSettings;
 use crate::identity::IssuerConfig;
-use crate::issuer::AwsSettings;
 use crate::limits::CONFIG_MAX;
 use crate::logging::Format;
 

@@ -1,6 +1,6 @@
 use super::*;
+use crate::aws::CredentialSource;
 use crate::identity::{Algorithm, IssuerKind};
-use crate::issuer::CredentialSource;
 
 const WHOLE: &str = r#"
 listener "tcp" {
@@ -154,6 +154,12 @@ fn each_mistake_is_named_with_what_would_work() {
             "aws {\n  secret_access_key = \"x\"",
             "takes no `secret_access_key`",
         ),
+        ("aws {", "aws {\n  revoker { }", "lacks `credentials`"),
+        (
+            "aws {",
+            "aws {\n  revoker {\n    credentials = \"environment\"\n    external_id = \"abc\"\n  }",
+            "takes no `external_id`",
+        ),
         (
             "format = \"terminal\"",
             "format = \"xml\"",
@@ -218,6 +224,72 @@ fn there_is_exactly_one_listener() {
             path: "/run/writ/writ.sock".into()
         }
     );
+}
+
+/// The whole file, with this instead of the first lines of its `aws` block.
+fn with_aws(lines: &str) -> Result<Config, Report> {
+    parse(&WHOLE.replace("  credentials = \"web-identity\"", lines))
+}
+
+#[test]
+fn the_revoker_has_an_identity_of_its_own() {
+    let none = parse(WHOLE).unwrap();
+    assert_eq!(none.aws.revoker, None);
+
+    let profile = r#"credentials = "profile"
+  credentials_file = "keys""#;
+    let apart = with_aws(&format!(
+        "{profile}\n  revoker {{\n    {profile}\n    profile = \"revoker\"\n  }}"
+    ));
+    let revoker = apart.unwrap().aws.revoker.unwrap();
+    assert_eq!(revoker.endpoint_url, None);
+    assert_eq!(
+        revoker.credentials,
+        CredentialSource::Profile {
+            file: "/etc/writ.d/keys".into(),
+            profile: "revoker".to_owned(),
+        }
+    );
+
+    for same in [
+        "credentials = \"environment\"".to_owned(),
+        "credentials = \"instance\"".to_owned(),
+        profile.to_owned(),
+    ] {
+        let report = with_aws(&format!("{same}\n  revoker {{\n    {same}\n  }}"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            report.contains("the revoker's credentials are those that make sessions"),
+            "{same}: {report}"
+        );
+    }
+}
+
+#[test]
+fn in_a_sandbox_one_identity_may_do_both_and_nothing_leaves_it() {
+    let both = "credentials = \"environment\"";
+    let at = |issuing: &str, revoking: &str| {
+        with_aws(&format!(
+            "{both}\n  {issuing}\n  revoker {{\n    {both}\n    {revoking}\n  }}"
+        ))
+        .map(|config| config.aws.revoker.unwrap().endpoint_url)
+    };
+    let here = "endpoint_url = \"http://127.0.0.1:4577\"";
+    let inherited = at(here, "").unwrap();
+    assert_eq!(inherited.as_deref(), Some("http://127.0.0.1:4577"));
+    let own = at(here, "endpoint_url = \"http://localhost:9\"").unwrap();
+    assert_eq!(own.as_deref(), Some("http://localhost:9"));
+    assert!(at("", "endpoint_url = \"https://[::1]:9\"").is_ok());
+
+    // A VPC endpoint is no sandbox, and STS's is not IAM's.
+    let vpc = "endpoint_url = \"https://sts.vpc.example.com\"";
+    assert!(at(vpc, "").is_err());
+    assert!(at(here, "endpoint_url = \"https://iam.vpc.example.com\"").is_err());
+    let other = with_aws(&format!(
+        "{both}\n  {vpc}\n  revoker {{\n    credentials = \"instance\"\n  }}"
+    ));
+    assert_eq!(other.unwrap().aws.revoker.unwrap().endpoint_url, None);
 }
 
 #[test]

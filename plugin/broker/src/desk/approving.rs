@@ -3,58 +3,74 @@
 use std::collections::BTreeSet;
 
 use writ_engine::approval::ApprovalError;
-use writ_engine::decide::kinds_permitted;
+use writ_engine::case::Question;
+use writ_engine::decide::{decide_extension, decide_for, kinds_lent, kinds_permitted};
 use writ_engine::digest::Digest;
 use writ_engine::event::{Event, Fact, Outcome, Verdict};
-use writ_engine::{
-    Approval, Bundle, Case, Kind, Moment, PrincipalId, RequestId, State, UserId, decide,
-};
+use writ_engine::{Approval, Bundle, Case, Duration, Kind, Moment, PrincipalId, RequestId, UserId};
 
 use super::locks::Turn;
-use super::view::{CaseView, Refused, person_behind};
+use super::view::{CaseView, Consent, Refused, person_behind};
 use super::{Desk, salted};
 use crate::identity::Identity;
 
 impl Desk {
-    /// Consents, as every kind the policy permits or only as `kinds`; bound to the request's digest, which the approver may
-    /// name to be sure of what they looked at.
+    /// Consents to what the request asks: to itself, to a shorter window of it, or to the longer one that waits while it is
+    /// active. Bound to the digest of just that, which the approver may name to be sure of what they looked at.
     pub async fn approve(
         &self,
         who: &Identity,
         id: &str,
-        kinds: &[String],
-        digest: Option<Digest>,
+        consent: Consent,
     ) -> Result<CaseView, Refused> {
         let (id, turn) = self.take(who, id).await?;
         let now = self.trusted_now()?;
         let bundle = self.bundle();
         let case = self.case(&id)?;
-        undecided(&case, now)?;
-        if digest.is_some_and(|digest| digest != case.request_digest()) {
+        let waiting = waiting(&case, now)?;
+        if consent.digest.is_some_and(|digest| digest != waiting) {
             return Err(Refused::DigestMismatch);
         }
+        // What they consent to: the case as it would be with the shorter window.
+        let judged = match consent.shorter {
+            None => case.clone(),
+            Some(shorter) => narrowed(&case, shorter, now)?,
+        };
+        let digest = match consent.shorter {
+            None => waiting,
+            Some(_) => judged.request_digest(),
+        };
         let person = person_behind(bundle.directory(), &case);
-        let (approver, mut permitted) = approver(&bundle, &case, person.as_ref(), who, now)?;
-        if case
-            .approvals()
-            .iter()
-            .any(|approval| approval.approver == approver)
-        {
+        let approver = self.approver(&bundle, &judged, person.as_ref(), who, &consent, now)?;
+        let consented = |approval: &Approval| {
+            let mut people = approval.people();
+            people.any(|one| *one == approver.user || Some(one) == approver.on_behalf_of.as_ref())
+        };
+        if judged.approvals_of(digest).any(consented) {
             return Err(Refused::AlreadyApproved);
         }
-        if !kinds.is_empty() {
-            permitted.retain(|kind| kinds.iter().any(|asked| asked == kind.as_str()));
+        let mut permitted = approver.kinds;
+        if !consent.kinds.is_empty() {
+            permitted.retain(|kind| consent.kinds.iter().any(|asked| asked == kind.as_str()));
         }
         let person = person.ok_or(Refused::NotPermitted)?;
-        let approval =
-            Approval::new(case.request(), &person, approver, permitted, now).map_err(refused)?;
+        let approval = Approval::new(
+            digest,
+            &person,
+            approver.user,
+            approver.on_behalf_of,
+            permitted,
+            now,
+        )
+        .map_err(refused)?;
 
-        let verdict = verdict_with(&bundle, &case, &approval, now)?;
+        let verdict = self.verdict_with(&bundle, &case, &approval, consent.shorter, now)?;
         self.append(
             now,
             Fact::Approved {
                 request: id.clone(),
                 approval,
+                narrowed_to: consent.shorter,
                 verdict,
             },
             Vec::new(),
@@ -64,21 +80,41 @@ impl Desk {
         self.view(&id, &bundle).ok_or(Refused::Journal)
     }
 
-    /// Says no, which ends the request: whoever could consent may.
+    /// Says no: whoever could consent may. To a request that ends it; to a longer window that waits, it ends that wish alone.
     pub async fn deny(&self, who: &Identity, id: &str, reason: &str) -> Result<CaseView, Refused> {
         let (id, turn) = self.take(who, id).await?;
         let now = self.now();
         let bundle = self.bundle();
         let case = self.case(&id)?;
-        undecided(&case, now)?;
+        waiting(&case, now)?;
         let person = person_behind(bundle.directory(), &case);
-        let (approver, permitted) = approver(&bundle, &case, person.as_ref(), who, now)?;
+        let own = Consent::default();
+        let approver = match self.approver(&bundle, &case, person.as_ref(), who, &own, now) {
+            Err(Refused::NotPermitted) => {
+                let lent = Consent {
+                    on_behalf_of: self.some_lender(&bundle, &case, who, now),
+                    ..own
+                };
+                self.approver(&bundle, &case, person.as_ref(), who, &lent, now)?
+            }
+            found => found?,
+        };
         let text = salted(reason)?;
-        let fact = Fact::Denied {
-            request: id.clone(),
-            approver,
-            kinds: permitted.into_iter().collect(),
-            reason: text.commitment(),
+        let (request, kinds) = (id.clone(), approver.kinds.into_iter().collect());
+        let fact = match case.question(now) {
+            Some(Question::Extension(asked)) => Fact::ExtensionDenied {
+                request,
+                extension: asked.digest,
+                approver: approver.user,
+                kinds,
+                reason: text.commitment(),
+            },
+            Some(Question::Request) | None => Fact::Denied {
+                request,
+                approver: approver.user,
+                kinds,
+                reason: text.commitment(),
+            },
         };
         self.append(now, fact, vec![text], turn).await?;
         self.view(&id, &bundle).ok_or(Refused::Journal)
@@ -105,58 +141,135 @@ impl Desk {
     }
 }
 
-fn undecided(case: &Case, now: Moment) -> Result<(), Refused> {
-    match case.state(now) {
-        State::Pending | State::Approved => Ok(()),
-        state => Err(Refused::WrongState(state.name())),
+/// Who consents, by whose right, and as what they may.
+struct Approver {
+    user: UserId,
+    on_behalf_of: Option<UserId>,
+    kinds: BTreeSet<Kind>,
+}
+
+impl Desk {
+    fn approver(
+        &self,
+        bundle: &Bundle,
+        case: &Case,
+        person: Option<&UserId>,
+        who: &Identity,
+        consent: &Consent,
+        now: Moment,
+    ) -> Result<Approver, Refused> {
+        // A workload never consents: an approval is a person's.
+        let PrincipalId::User(user) = &who.principal().id else {
+            return Err(Refused::NotPermitted);
+        };
+        if person == Some(user) {
+            return Err(Refused::SelfApproval);
+        }
+        let on_behalf_of = match &consent.on_behalf_of {
+            None => None,
+            // A lender that is none and one who has lent nothing answer alike.
+            Some(lender) => Some(UserId::new(lender.as_str()).map_err(|_| Refused::NotPermitted)?),
+        };
+        let kinds = match &on_behalf_of {
+            None => kinds_permitted(bundle, case, user, now),
+            Some(lender) if person == Some(lender) => return Err(Refused::SelfApproval),
+            Some(lender) if self.is_lent(lender, user, now) => {
+                kinds_lent(bundle, case, lender, user, now)
+            }
+            Some(_) => BTreeSet::new(),
+        };
+        match kinds.is_empty() {
+            true => Err(Refused::NotPermitted),
+            false => Ok(Approver {
+                user: user.clone(),
+                on_behalf_of,
+                kinds,
+            }),
+        }
+    }
+
+    fn is_lent(&self, lender: &UserId, delegate: &UserId, now: Moment) -> bool {
+        let cases = self.cases.read();
+        cases.lent().lenders(delegate, now).any(|one| one == lender)
+    }
+
+    /// Somebody who lent the caller a right that is good for this case.
+    fn some_lender(
+        &self,
+        bundle: &Bundle,
+        case: &Case,
+        who: &Identity,
+        now: Moment,
+    ) -> Option<String> {
+        let PrincipalId::User(user) = &who.principal().id else {
+            return None;
+        };
+        let cases = self.cases.read();
+        cases
+            .lent()
+            .lenders(user, now)
+            .find(|lender| !kinds_lent(bundle, case, lender, user, now).is_empty())
+            .map(ToString::to_string)
+    }
+
+    /// What the policy says once this approval is counted: for the record, and to start the activation clock, or to move
+    /// the window's end.
+    fn verdict_with(
+        &self,
+        bundle: &Bundle,
+        case: &Case,
+        approval: &Approval,
+        narrowed_to: Option<Duration>,
+        now: Moment,
+    ) -> Result<Verdict, Refused> {
+        let mut counted = case.clone();
+        let undecided = Verdict {
+            bundle: bundle.digest(),
+            outcome: Outcome::NeedsApproval,
+            policies: Vec::new(),
+            approvals: std::collections::BTreeMap::new(),
+        };
+        let fact = Fact::Approved {
+            request: case.request().id.clone(),
+            approval: approval.clone(),
+            narrowed_to,
+            verdict: undecided,
+        };
+        counted
+            .apply(&Event { at: now, fact })
+            .map_err(|_| Refused::WrongState(case.state(now).name()))?;
+        if let Some(Question::Extension(asked)) = counted.question(now) {
+            return Ok(decide_extension(bundle, &counted, asked, now).verdict(bundle));
+        }
+        let request = counted.request();
+        let standing = self.standing(bundle.directory(), &request.principal, Some(&request.id));
+        Ok(decide_for(bundle, &counted, standing, now).verdict(bundle))
     }
 }
 
-fn approver(
-    bundle: &Bundle,
-    case: &Case,
-    person: Option<&UserId>,
-    who: &Identity,
-    now: Moment,
-) -> Result<(UserId, BTreeSet<Kind>), Refused> {
-    // A workload never consents: an approval is a person's.
-    let PrincipalId::User(user) = &who.principal().id else {
-        return Err(Refused::NotPermitted);
-    };
-    if person == Some(user) {
-        return Err(Refused::SelfApproval);
-    }
-    let permitted = kinds_permitted(bundle, case, user, now);
-    if permitted.is_empty() {
-        Err(Refused::NotPermitted)
-    } else {
-        Ok((user.clone(), permitted))
+/// The digest of what waits for people's consent.
+fn waiting(case: &Case, now: Moment) -> Result<Digest, Refused> {
+    match case.question(now) {
+        Some(Question::Request) => Ok(case.request_digest()),
+        Some(Question::Extension(asked)) => Ok(asked.digest),
+        None => Err(Refused::WrongState(case.state(now).name())),
     }
 }
 
-/// What the policy says once this approval is counted: for the record, and to start the activation clock.
-fn verdict_with(
-    bundle: &Bundle,
-    case: &Case,
-    approval: &Approval,
-    now: Moment,
-) -> Result<Verdict, Refused> {
-    let mut counted = case.clone();
-    let undecided = Verdict {
-        bundle: bundle.digest(),
-        outcome: Outcome::NeedsApproval,
-        policies: Vec::new(),
-        approvals: std::collections::BTreeMap::new(),
-    };
-    let fact = Fact::Approved {
-        request: case.request().id.clone(),
-        approval: approval.clone(),
-        verdict: undecided,
-    };
-    counted
-        .apply(&Event { at: now, fact })
-        .map_err(|_| Refused::WrongState(case.state(now).name()))?;
-    Ok(decide(bundle, &counted, now).verdict(bundle))
+fn narrowed(case: &Case, shorter: Duration, now: Moment) -> Result<Case, Refused> {
+    let no = |why: String| Err(Refused::Field("duration", why));
+    match case.question(now) {
+        Some(Question::Request) => match case.narrowed(shorter) {
+            Some(narrowed) => Ok(narrowed),
+            None => no(format!(
+                "the request is for {}; an approval may only give less",
+                case.request().duration
+            )),
+        },
+        Some(Question::Extension(_)) | None => {
+            no("a longer window is approved whole, or not at all".to_owned())
+        }
+    }
 }
 
 fn refused(error: ApprovalError) -> Refused {

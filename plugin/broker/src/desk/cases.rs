@@ -8,6 +8,8 @@ use writ_engine::case::NoStory;
 use writ_engine::event::Fact;
 use writ_engine::{Case, Moment, PrincipalId, RequestId, UserId};
 
+use super::lending::Lent;
+use super::revocations::Revocations;
 use crate::journal::Stored;
 
 /// All cases, shared between the journal's writer and the desk.
@@ -24,14 +26,20 @@ pub(super) struct Projection {
     // Open cases that end by themselves, and when their requester was last heard of.
     heard: HashMap<RequestId, Moment>,
     watchers: HashMap<RequestId, watch::Sender<u64>>,
+    // Emergencies that were ever asked for: few.
+    emergencies: BTreeSet<RequestId>,
+    revocations: Revocations,
+    lent: Lent,
     // Set when a committed event makes no story: a fault of ours. Nothing is decided from such a state.
     broken: Option<NoStory>,
 }
 
-/// A case, who said no to it, and the run it belongs to.
+/// A case, what people said at its end, and the run it belongs to.
 pub(super) struct Row {
     pub(super) case: Case,
     pub(super) denied: Option<(UserId, Option<String>)>,
+    pub(super) revoked: Option<(PrincipalId, Option<String>)>,
+    pub(super) finding: Option<String>,
     pub(super) run: Option<String>,
 }
 
@@ -104,6 +112,12 @@ impl Cases {
             .collect()
     }
 
+    /// Forgets what need no longer be denied at AWS.
+    pub(super) fn forget_revocations(&self, now: Moment) {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        projection.revocations.forget(now);
+    }
+
     /// How many of a principal's requests are open at `now`.
     pub(super) fn open_requests(&self, principal: &PrincipalId, now: Moment) -> usize {
         let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -123,6 +137,7 @@ impl Cases {
 impl Projection {
     fn apply(&mut self, stored: &Stored) -> Result<(), NoStory> {
         let Some(id) = stored.event.fact.request() else {
+            self.note(stored);
             return Ok(());
         };
         match &stored.event.fact {
@@ -149,8 +164,13 @@ impl Projection {
                 let row = Row {
                     case,
                     denied: None,
+                    revoked: None,
+                    finding: None,
                     run: run.clone(),
                 };
+                if request.break_glass.is_some() {
+                    self.emergencies.insert(id.clone());
+                }
                 self.by_id.insert(id.clone(), row);
             }
             fact => {
@@ -158,12 +178,19 @@ impl Projection {
                     .by_id
                     .get_mut(id)
                     .ok_or(NoStory("the case has no beginning"))?;
-                row.case.apply(&stored.event)?;
-                if let Fact::Denied { approver, .. } = fact {
-                    row.denied = Some((approver.clone(), stored.text().map(str::to_owned)));
+                row.case.apply_with(&stored.event, stored.text())?;
+                let text = || stored.text().map(str::to_owned);
+                match fact {
+                    Fact::Denied { approver, .. } => row.denied = Some((approver.clone(), text())),
+                    Fact::Revoked { by, .. } => row.revoked = Some((by.clone(), text())),
+                    Fact::Reviewed { .. } => row.finding = text(),
+                    Fact::Kept { .. } => {
+                        self.heard.insert(id.clone(), stored.event.at);
+                    }
+                    _ => {}
                 }
-                if let Fact::Kept { .. } = fact {
-                    self.heard.insert(id.clone(), stored.event.at);
+                if let Fact::Revoked { .. } | Fact::Released { .. } = fact {
+                    self.revocations.note_end(&row.case);
                 }
             }
         }
@@ -171,6 +198,50 @@ impl Projection {
             watcher.send_modify(|version| *version += 1);
         }
         Ok(())
+    }
+
+    // What is about no one request.
+    fn note(&mut self, stored: &Stored) {
+        let at = stored.event.at;
+        match &stored.event.fact {
+            Fact::RevocationWritten {
+                role_arn,
+                policy,
+                grants,
+                ..
+            } => {
+                self.revocations.note_written(at, role_arn, *policy, grants);
+                self.wake(grants);
+            }
+            Fact::RevocationVerified { role_arn, policy } => {
+                let grants = self.revocations.note_verified(at, role_arn, *policy);
+                self.wake(&grants);
+            }
+            Fact::Delegated { delegation } => self.lent.note(delegation, stored.text()),
+            Fact::DelegationEnded { delegation } => self.lent.note_end(delegation),
+            _ => {}
+        }
+    }
+
+    fn wake(&self, requests: &[RequestId]) {
+        for watcher in requests.iter().filter_map(|id| self.watchers.get(id)) {
+            watcher.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Every emergency that was ever asked for.
+    pub(super) fn emergencies(&self) -> impl Iterator<Item = &Row> {
+        self.emergencies.iter().filter_map(|id| self.by_id.get(id))
+    }
+
+    /// What is denied at AWS.
+    pub(super) fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// The rights that are lent.
+    pub(super) fn lent(&self) -> &Lent {
+        &self.lent
     }
 
     /// One case.

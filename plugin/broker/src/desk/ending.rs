@@ -20,8 +20,8 @@ impl Desk {
         .await
     }
 
-    /// The requester gives the rest of the window back: no session is issued any more. Sessions that live on are refused by
-    /// AWS at the window's end.
+    /// The requester gives the rest of the window back: no session is issued any more, and those that live on are denied at
+    /// AWS as soon as it takes that.
     pub async fn release(&self, who: &Identity, id: &str) -> Result<CaseView, Refused> {
         self.end(who, id, |state| match state {
             State::Active(_) => Ok(|request| Fact::Released {
@@ -51,6 +51,7 @@ impl Desk {
         }
         let fact = fact(case.state(now)).map_err(|state| Refused::WrongState(state.name()))?;
         self.append(now, fact(id.clone()), Vec::new(), turn).await?;
+        self.revoking.woken.notify_one();
         self.view(&id, &self.bundle()).ok_or(Refused::Journal)
     }
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use writ_engine::case::{LIVE_SESSIONS_MAX, SESSIONS_MAX, SessionOutcome};
+use writ_engine::decide::{Standing, decide_for};
 use writ_engine::event::Fact;
-use writ_engine::{Case, Decision, RequestId, SessionPlan, State, decide};
+use writ_engine::{Case, Decision, RequestId, SessionPlan, State};
 
 use super::Desk;
 use super::locks::Turn;
 use super::view::{IssuedSession, Refused};
+use crate::aws::issuer::{AwsSession, IssueError};
 use crate::identity::Identity;
-use crate::issuer::{AwsSession, IssueError};
 
 /// Calls to STS one issue may make, each recorded: a throttled call and two more.
 pub const ATTEMPTS_MAX: u32 = 3;
@@ -71,7 +72,12 @@ impl Desk {
         self.still_heard(id, case.state(now), now)?;
         self.cases.hear(id, now);
 
-        let decision = decide(&bundle, &case, now);
+        let request = case.request();
+        let standing = match request.break_glass {
+            Some(_) => self.standing(bundle.directory(), &request.principal, Some(id)),
+            None => Standing::UNKNOWN,
+        };
+        let decision = decide_for(&bundle, &case, standing, now);
         self.raise_alarms(&decision);
         let grant = match decision {
             Decision::Granted(grant) => grant,

@@ -87,9 +87,12 @@ impl Desk {
             | State::Denied
             | State::Withdrawn
             | State::Lapsed
-            | State::Released => return Ok(()),
+            | State::Released
+            | State::Revoked => return Ok(()),
         };
         tracing::info!(request = %id, "nothing was heard of the requester any more; the request ends");
-        Ok(self.append(now, fact, Vec::new(), turn).await?)
+        self.append(now, fact, Vec::new(), turn).await?;
+        self.revoking.woken.notify_one();
+        Ok(())
     }
 }

@@ -6,11 +6,17 @@
 mod approving;
 mod cases;
 mod ending;
+mod extending;
 mod issuing;
 mod keeping;
+mod lending;
 mod locks;
 mod reading;
 mod requesting;
+mod reviewing;
+mod revocations;
+mod revoking;
+mod showing;
 pub mod view;
 
 use std::path::Path;
@@ -21,16 +27,23 @@ use writ_engine::digest::SaltedText;
 use writ_engine::event::{Event, Fact};
 use writ_engine::{Bundle, Moment, PrincipalId, RequestId};
 
+use crate::aws::issuer::Issuer;
+use crate::aws::revoker::Revoker;
 use crate::bundle::BundleSlot;
 use crate::clock::Clock;
-use crate::issuer::Issuer;
 use crate::journal::{AppendError, Entry, Journal, OpenError, SigningKey};
 use crate::room::Room;
 use cases::Cases;
 pub use issuing::{ATTEMPTS_MAX, BACKOFF_MS};
+pub use lending::{LENT_MAX, Lending, Loan};
 use locks::Locks;
 pub use reading::{Follow, SCAN_MAX, SHORT_ID_MIN};
-pub use view::{Ask, CaseView, Filter, IssuedSession, Page, Refused, Wish};
+use revoking::Revoking;
+pub use revoking::{ALARM_AFTER_S, LOOK_AGAIN_S, PersonRevoked, RETRY_MAX_S, RETRY_MIN_S};
+pub use view::{
+    Ask, CaseView, Consent, EscalationView, Filter, IssuedSession, Page, Refused, RevocationStep,
+    RevocationView, Wish,
+};
 
 /// Open requests one principal may have: more than anyone can use at once, few enough that nobody can bury the approvers.
 pub const OPEN_REQUESTS_MAX: usize = 20;
@@ -43,6 +56,9 @@ pub struct Desk {
     clock: Clock,
     room: Room,
     issuer: Issuer,
+    // Without one, early ends stop further issues and nothing at AWS.
+    revoker: Option<Revoker>,
+    revoking: Revoking,
     // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
     cases_locked: Locks<RequestId>,
     principals_locked: Locks<PrincipalId>,
@@ -59,6 +75,7 @@ impl Desk {
         clock: Clock,
         room: Room,
         issuer: Issuer,
+        revoker: Option<Revoker>,
     ) -> Result<Arc<Desk>, DeskError> {
         let cases = Arc::new(Cases::default());
         let committed = Arc::clone(&cases);
@@ -82,6 +99,8 @@ impl Desk {
             clock,
             room,
             issuer,
+            revoker,
+            revoking: Revoking::default(),
             cases_locked: Locks::new(),
             principals_locked: Locks::new(),
         };

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use writ_engine::decide::{Allowed, Offer, may_view, may_view_refusal, offers};
+use writ_engine::decide::{Allowed, Offer, may_view_refusal, offers};
 use writ_engine::event::Fact;
 use writ_engine::request::RequestId;
-use writ_engine::{Bundle, Decision, Moment, Principal, Scope, State, decide};
+use writ_engine::{Bundle, Decision, Moment, Principal, Scope};
 
 use super::Desk;
 use super::cases::Row;
-use super::view::{CaseView, Filter, Page, Refused, person_behind};
+use super::showing::{passes, sees};
+use super::view::{CaseView, Filter, Page, Refused};
 use crate::identity::Identity;
 use crate::journal::Stored;
 
@@ -59,10 +60,9 @@ impl Desk {
                 page.next = Some(row.case.request().id.clone());
                 break;
             }
-            if passes(&bundle, principal, row, filter, now) {
-                let kept_until = cases.kept_until(&row.case.request().id);
+            if passes(&bundle, &cases, principal, row, filter, now) {
                 page.views
-                    .push(row_view(row, kept_until, &bundle, now, false));
+                    .push(self.shown(&cases, row, &bundle, now, false));
             }
         }
         page
@@ -168,7 +168,7 @@ impl Desk {
         let (now, bundle) = (self.now(), self.bundle());
         let id = id.to_ascii_uppercase();
         let cases = self.cases.read();
-        let visible = |row: &&Row| sees(&bundle, who.principal(), row, now);
+        let visible = |row: &&Row| sees(&bundle, &cases, who.principal(), row, now);
         if let Ok(whole) = id.parse::<RequestId>() {
             let row = cases.get(&whole).filter(visible).ok_or(Refused::NotFound)?;
             return Ok(row.case.request().id.clone());
@@ -196,7 +196,7 @@ impl Desk {
         let now = self.now();
         let cases = self.cases.read();
         let row = cases.get(id)?;
-        Some(row_view(row, cases.kept_until(id), bundle, now, true))
+        Some(self.shown(&cases, row, bundle, now, true))
     }
 
     /// Says loudly which policies could not be evaluated.
@@ -213,75 +213,27 @@ impl Desk {
 
     fn may_see(&self, bundle: &Bundle, viewer: &Principal, stored: &Stored, now: Moment) -> bool {
         match &stored.event.fact {
-            // Which bundle decides is no secret from those it decides about.
-            Fact::BundleLoaded { .. } => true,
+            // Which bundle decides, and who stands in for whom, is no secret from those it decides about.
+            Fact::BundleLoaded { .. }
+            | Fact::RevocationVerified { .. }
+            | Fact::Delegated { .. }
+            | Fact::DelegationEnded { .. } => true,
+            Fact::RevocationWritten { grants, .. } => {
+                let cases = self.cases.read();
+                let seen = |id: &RequestId| {
+                    let row = cases.get(id);
+                    row.is_some_and(|row| sees(bundle, &cases, viewer, row, now))
+                };
+                grants.iter().all(seen)
+            }
             Fact::Refused {
                 principal, scope, ..
             } => may_view_refusal(bundle, viewer, principal, scope),
             fact => {
                 let cases = self.cases.read();
                 let row = fact.request().and_then(|id| cases.get(id));
-                row.is_some_and(|row| sees(bundle, viewer, row, now))
+                row.is_some_and(|row| sees(bundle, &cases, viewer, row, now))
             }
         }
-    }
-}
-
-fn sees(bundle: &Bundle, viewer: &Principal, row: &Row, now: Moment) -> bool {
-    may_view(
-        bundle,
-        viewer,
-        row.case.request(),
-        row.case.reason().unwrap_or_default(),
-        now,
-    )
-}
-
-fn passes(bundle: &Bundle, viewer: &Principal, row: &Row, filter: Filter, now: Moment) -> bool {
-    match filter {
-        Filter::All => sees(bundle, viewer, row, now),
-        Filter::Mine => row.case.request().principal.id == viewer.id,
-        Filter::ToApprove => {
-            let undecided = matches!(row.case.state(now), State::Pending);
-            let writ_engine::PrincipalId::User(user) = &viewer.id else {
-                return false;
-            };
-            let given = row
-                .case
-                .approvals()
-                .iter()
-                .any(|approval| approval.approver == *user);
-            undecided
-                && !given
-                && !writ_engine::decide::kinds_permitted(bundle, &row.case, user, now).is_empty()
-        }
-    }
-}
-
-fn row_view(
-    row: &Row,
-    kept_until: Option<Moment>,
-    bundle: &Bundle,
-    now: Moment,
-    with_decision: bool,
-) -> CaseView {
-    let state = row.case.state(now);
-    let pending = with_decision && state == State::Pending;
-    CaseView {
-        case: row.case.clone(),
-        now,
-        person: person_behind(bundle.directory(), &row.case),
-        denied: row.denied.clone(),
-        kept_until: kept_until.filter(|_| !state.is_terminal()),
-        decision: pending.then(|| explained(decide(bundle, &row.case, now))),
-    }
-}
-
-// A view explains; it never carries the proof.
-fn explained(decision: Decision) -> Decision<Allowed> {
-    match decision {
-        Decision::Granted(grant) => Decision::Granted(grant.allowed().clone()),
-        Decision::NeedsApproval(needs) => Decision::NeedsApproval(needs),
-        Decision::Denied(denied) => Decision::Denied(denied),
     }
 }

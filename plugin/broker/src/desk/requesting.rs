@@ -1,7 +1,8 @@
 //! Asking for a scope, and the dry run of it.
 
-use writ_engine::decide::{Allowed, Draft, check, may_see_scope};
+use writ_engine::decide::{Allowed, Draft, announced_to, check, check_break_glass, may_see_scope};
 use writ_engine::event::Fact;
+use writ_engine::request::BreakGlass;
 use writ_engine::{Bundle, Case, Decision, Moment, Principal, Request, RequestId, Scope, ScopeId};
 
 use super::view::{Ask, CaseView, Refused, Wish};
@@ -37,7 +38,7 @@ impl Desk {
             return Err(Refused::TooManyOpenRequests);
         }
 
-        let decision = check(&bundle, &draft(principal, &scope.id, &wish), now);
+        let decision = self.judge(&bundle, principal, &scope.id, &wish, now);
         self.raise_alarms(&decision);
         let verdict = decision.verdict(&bundle);
         let reason = salted(&wish.reason)?;
@@ -48,6 +49,7 @@ impl Desk {
                 duration: wish.duration,
                 reason: reason.commitment(),
                 ticket: wish.ticket,
+                break_glass: wish.break_glass,
                 verdict,
             };
             self.append(now, refused, vec![reason], turn).await?;
@@ -64,8 +66,16 @@ impl Desk {
             decide_by: now.plus_s(scope.request_ttl_s),
             activation_ttl_s: scope.activation_ttl_s,
             bundle: bundle.digest(),
+            break_glass: match (wish.break_glass, &scope.break_glass) {
+                (true, Some(terms)) => Some(BreakGlass {
+                    review_ttl_s: terms.review_ttl_s,
+                }),
+                (true, None) | (false, _) => None,
+            },
         };
         let id = request.id.clone();
+        let emergency = request.break_glass.is_some();
+        let scope_asked = scope.id.clone();
         self.append(
             now,
             Fact::Requested {
@@ -79,18 +89,44 @@ impl Desk {
             turn,
         )
         .await?;
+        if emergency {
+            let people = announced_to(&bundle, &scope_asked);
+            let told: Vec<&str> = people.iter().map(|person| person.as_str()).collect();
+            tracing::error!(
+                request = %id,
+                scope = scope_asked.as_str(),
+                principal = principal.id.name(),
+                told = told.join(" "),
+                "alarm: break-glass: someone asks for access in an emergency"
+            );
+        }
         self.view(&id, &bundle).ok_or(Refused::Journal)
+    }
+
+    // An emergency is decided as one, and never taken for anything else.
+    fn judge(
+        &self,
+        bundle: &Bundle,
+        principal: &Principal,
+        scope: &ScopeId,
+        wish: &Wish,
+        now: Moment,
+    ) -> Decision<Allowed> {
+        let draft = draft(principal, scope, wish);
+        match wish.break_glass {
+            true => {
+                let standing = self.standing(bundle.directory(), principal, None);
+                check_break_glass(bundle, &draft, standing, now)
+            }
+            false => check(bundle, &draft, now),
+        }
     }
 
     /// The decision a wish would get now. Nothing is recorded.
     pub fn check(&self, who: &Identity, wish: &Wish) -> Result<Decision<Allowed>, Refused> {
         let bundle = self.bundle();
         let scope = visible_scope(&bundle, who.principal(), &wish.scope)?;
-        let decision = check(
-            &bundle,
-            &draft(who.principal(), &scope.id, wish),
-            self.now(),
-        );
+        let decision = self.judge(&bundle, who.principal(), &scope.id, wish, self.now());
         self.raise_alarms(&decision);
         Ok(decision)
     }
@@ -144,7 +180,8 @@ fn is_wish(case: &Case, principal: &Principal, wish: &Wish) -> bool {
     let request = case.request();
     request.principal == *principal
         && request.scope.as_str() == wish.scope
-        && request.duration == wish.duration
+        && case.asked_for() == wish.duration
+        && request.break_glass.is_some() == wish.break_glass
         && request.ticket == wish.ticket
         && case.reason() == Some(wish.reason.as_str())
 }

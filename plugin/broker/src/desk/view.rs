@@ -1,8 +1,11 @@
 //! What the desk takes and answers.
 
+use std::collections::BTreeSet;
+
 use writ_engine::bundle::directory::Directory;
 use writ_engine::decide::{Allowed, Denied, NeedsApproval};
-use writ_engine::{Case, Decision, Duration, Moment, RequestId, UserId};
+use writ_engine::digest::Digest;
+use writ_engine::{Case, Decision, Duration, Moment, PrincipalId, RequestId, UserId};
 use zeroize::Zeroizing;
 
 /// What someone asks for, checked field by field by `wire` (lengths, durations), not yet against the policy.
@@ -16,6 +19,21 @@ pub struct Wish {
     pub reason: String,
     /// With which ticket.
     pub ticket: Option<String>,
+    /// Whether as an emergency.
+    pub break_glass: bool,
+}
+
+/// A consent, checked field by field.
+#[derive(Debug, Clone, Default)]
+pub struct Consent {
+    /// As which kinds; none means every one that the policy permits.
+    pub kinds: Vec<String>,
+    /// What the approver looked at, if they say so.
+    pub digest: Option<Digest>,
+    /// To a shorter window than was asked for.
+    pub shorter: Option<Duration>,
+    /// By whose right, where it is lent.
+    pub on_behalf_of: Option<String>,
 }
 
 /// A wish, and how it is to be treated.
@@ -44,8 +62,61 @@ pub struct CaseView {
     pub denied: Option<(UserId, Option<String>)>,
     /// When it ends unless its requester is heard of before; `None` when it is kept in any case, or has ended.
     pub kept_until: Option<Moment>,
-    /// What the policy in force says, while the case is pending.
+    /// What the policy in force says of what waits to be decided: the request, or a longer window of it.
     pub decision: Option<Decision<Allowed>>,
+    /// Who ended it for somebody else, and why (the text is `None` once erased).
+    pub revoked: Option<(PrincipalId, Option<String>)>,
+    /// What the post-review found, unless it was erased.
+    pub finding: Option<String>,
+    /// Who is told of an emergency, by name.
+    pub announced_to: BTreeSet<UserId>,
+    /// What becomes of the sessions at AWS after an early end.
+    pub revocation: Option<RevocationView>,
+    /// Whom the scope asks next, once nobody has decided for a while.
+    pub escalation: Option<EscalationView>,
+}
+
+/// How far an early end has come at AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationView {
+    /// How far.
+    pub step: RevocationStep,
+    /// When it was put on record.
+    pub requested_at: Moment,
+    /// When IAM had taken it on every role.
+    pub written_at: Option<Moment>,
+    /// When IAM was seen to deny on every role.
+    pub verified_at: Option<Moment>,
+    /// When the sessions end by themselves in any case.
+    pub sessions_end_at: Moment,
+    /// AWS's last answer, where it was no yes.
+    pub answer: Option<String>,
+}
+
+/// The steps of an early end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevocationStep {
+    /// On record, and not yet with IAM.
+    Requested,
+    /// IAM took it.
+    Written,
+    /// IAM was asked again, and denies.
+    Verified,
+    /// The sessions have ended by themselves.
+    Ended,
+    /// The broker has no identity to revoke with.
+    NotPossible,
+}
+
+/// Who is asked next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EscalationView {
+    /// Since when.
+    pub since: Moment,
+    /// Which group.
+    pub group: String,
+    /// Its people whom the policy lets approve.
+    pub people: BTreeSet<UserId>,
 }
 
 /// Which of the visible cases.
@@ -55,6 +126,8 @@ pub enum Filter {
     Mine,
     /// Undecided, and the caller may approve them.
     ToApprove,
+    /// Emergencies that owe a post-review which the caller may close.
+    ToReview,
     /// Every visible one.
     All,
 }
@@ -117,6 +190,12 @@ pub enum Refused {
     TooManyOpenRequests,
     /// Too many live sessions, or sessions in all.
     TooManySessions,
+    /// The window was asked to be longer as often as it may be.
+    TooManyExtensions,
+    /// The caller has lent their right as often as they may.
+    TooManyDelegations,
+    /// No post-review is owed.
+    NothingToReview,
     /// The journal cannot record now.
     Journal,
     /// The journal has room for ends only.

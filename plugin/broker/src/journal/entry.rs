@@ -72,8 +72,17 @@ impl fmt::Debug for Stored {
 pub(super) fn commitment(fact: &Fact) -> Option<Commitment> {
     match fact {
         Fact::Requested { request, .. } => Some(request.reason),
-        Fact::Refused { reason, .. } | Fact::Denied { reason, .. } => Some(*reason),
+        Fact::Refused { reason, .. }
+        | Fact::Denied { reason, .. }
+        | Fact::ExtensionDenied { reason, .. }
+        | Fact::Revoked { reason, .. } => Some(*reason),
+        Fact::ExtensionRequested { extension, .. } => Some(extension.reason),
+        Fact::Reviewed { finding, .. } => Some(*finding),
+        Fact::Delegated { delegation } => Some(delegation.reason),
         Fact::BundleLoaded { .. }
+        | Fact::RevocationWritten { .. }
+        | Fact::RevocationVerified { .. }
+        | Fact::DelegationEnded { .. }
         | Fact::Approved { .. }
         | Fact::Kept { .. }
         | Fact::Withdrawn { .. }

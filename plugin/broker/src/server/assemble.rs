@@ -6,12 +6,13 @@ use writ_engine::Bundle;
 use writ_engine::bundle::Report;
 
 use super::{ServeError, listen};
+use crate::aws::issuer::Issuer;
+use crate::aws::revoker::Revoker;
 use crate::bundle::{self, BundleSlot};
 use crate::clock::Clock;
 use crate::config::{Config, Store};
 use crate::desk::Desk;
 use crate::identity::Verifier;
-use crate::issuer::Issuer;
 use crate::journal::SigningKey;
 use crate::room::Room;
 
@@ -53,6 +54,7 @@ pub(super) async fn open(
         clock,
         room,
         Issuer::new(config.aws.clone()),
+        Revoker::new(&config.aws),
     );
     Ok(desk.await?)
 }

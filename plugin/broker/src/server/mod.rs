@@ -191,6 +191,7 @@ impl Broker {
             routes.serve_with_incoming_shutdown(bound.accept(), told_to_stop(stopping.clone())),
         );
         tokio::spawn(end_the_unheard(Arc::clone(&desk), stopping.clone()));
+        tokio::spawn(carry_out_revocations(Arc::clone(&desk), stopping.clone()));
         let (reloads, asked) = mpsc::channel(1);
         tokio::spawn(keep_bundle(
             parts.bundle,
@@ -284,6 +285,23 @@ async fn end_the_unheard(desk: Arc<Desk>, stopping: watch::Receiver<bool>) {
             () = &mut stop => return,
         }
         desk.end_the_unheard().await;
+    }
+}
+
+/// Carries out at AWS what was ended early, until the broker stops; the next start goes on from the record.
+async fn carry_out_revocations(desk: Arc<Desk>, stopping: watch::Receiver<bool>) {
+    let stop = told_to_stop(stopping);
+    tokio::pin!(stop);
+    loop {
+        let pause = tokio::select! {
+            pause = desk.carry_out_revocations() => pause,
+            () = &mut stop => return,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = desk.woken_to_revoke() => {}
+            () = &mut stop => return,
+        }
     }
 }
 

@@ -104,11 +104,10 @@ impl RequestService for Requests {
         request: Request<v1::ApproveRequestRequest>,
     ) -> Answer<v1::ApproveRequestResponse> {
         let work = |desk: Arc<Desk>, who: Identity, message: v1::ApproveRequestRequest| async move {
-            let id = fields::id(&message.id)?;
-            let kinds = fields::kinds(message.kinds)?;
-            let digest = fields::digest(message.digest.as_deref())?;
-            let view = desk.approve(&who, id, &kinds, digest).await;
-            let view = view.map_err(about(id))?;
+            let id = fields::id(&message.id)?.to_owned();
+            let consent = fields::consent(message)?;
+            let view = desk.approve(&who, &id, consent).await;
+            let view = view.map_err(about(&id))?;
             Ok(v1::ApproveRequestResponse {
                 request: one(&view),
             })
@@ -184,6 +183,113 @@ impl RequestService for Requests {
             })
         };
         self.0.call("ReleaseRequest", request, work).await
+    }
+
+    async fn extend_request(
+        &self,
+        request: Request<v1::ExtendRequestRequest>,
+    ) -> Answer<v1::ExtendRequestResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, message: v1::ExtendRequestRequest| async move {
+            let id = fields::id(&message.id)?;
+            let duration = fields::duration(message.duration)?;
+            let reason = fields::reason(message.reason)?;
+            let view = desk.extend(&who, id, duration, &reason).await;
+            let view = view.map_err(about(id))?;
+            Ok(v1::ExtendRequestResponse {
+                request: one(&view),
+            })
+        };
+        self.0.call("ExtendRequest", request, work).await
+    }
+
+    async fn revoke_request(
+        &self,
+        request: Request<v1::RevokeRequestRequest>,
+    ) -> Answer<v1::RevokeRequestResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, message: v1::RevokeRequestRequest| async move {
+            let id = fields::id(&message.id)?;
+            let reason = fields::reason(message.reason)?;
+            let view = desk.revoke(&who, id, &reason).await.map_err(about(id))?;
+            Ok(v1::RevokeRequestResponse {
+                request: one(&view),
+            })
+        };
+        self.0.call("RevokeRequest", request, work).await
+    }
+
+    async fn revoke_person(
+        &self,
+        request: Request<v1::RevokePersonRequest>,
+    ) -> Answer<v1::RevokePersonResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, message: v1::RevokePersonRequest| async move {
+            let person = fields::person("person", message.person)?;
+            let reason = fields::reason(message.reason)?;
+            let revoked = desk.revoke_person(&who, &person, &reason).await;
+            let revoked = revoked.map_err(|refused| wire::problem(refused, &About::Nothing))?;
+            Ok(v1::RevokePersonResponse {
+                requests: revoked.ended.iter().map(wire::request).collect(),
+                not_permitted: revoked.not_permitted,
+            })
+        };
+        self.0.call("RevokePerson", request, work).await
+    }
+
+    async fn review_request(
+        &self,
+        request: Request<v1::ReviewRequestRequest>,
+    ) -> Answer<v1::ReviewRequestResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, message: v1::ReviewRequestRequest| async move {
+            let id = fields::id(&message.id)?;
+            let finding = fields::finding(message.finding)?;
+            let view = desk.review(&who, id, &finding).await.map_err(about(id))?;
+            Ok(v1::ReviewRequestResponse {
+                request: one(&view),
+            })
+        };
+        self.0.call("ReviewRequest", request, work).await
+    }
+
+    async fn create_delegation(
+        &self,
+        request: Request<v1::CreateDelegationRequest>,
+    ) -> Answer<v1::CreateDelegationResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, message| async move {
+            let loan = fields::loan(message)?;
+            let lent = desk.delegate(&who, loan).await;
+            let lent = lent.map_err(|refused| wire::problem(refused, &About::Delegation))?;
+            Ok(v1::CreateDelegationResponse {
+                delegation: Some(wire::delegation(&lent)),
+            })
+        };
+        self.0.call("CreateDelegation", request, work).await
+    }
+
+    async fn list_delegations(
+        &self,
+        request: Request<v1::ListDelegationsRequest>,
+    ) -> Answer<v1::ListDelegationsResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, _: v1::ListDelegationsRequest| async move {
+            let lent = desk.delegations(&who);
+            Ok(v1::ListDelegationsResponse {
+                delegations: lent.iter().map(wire::delegation).collect(),
+            })
+        };
+        self.0.call("ListDelegations", request, work).await
+    }
+
+    async fn end_delegation(
+        &self,
+        request: Request<v1::EndDelegationRequest>,
+    ) -> Answer<v1::EndDelegationResponse> {
+        let work = |desk: Arc<Desk>, who: Identity, message: v1::EndDelegationRequest| async move {
+            let id = fields::delegation(&message.id)?;
+            let ended = desk.end_delegation(&who, &id).await;
+            let ended = ended.map_err(|refused| wire::problem(refused, &About::Delegation))?;
+            Ok(v1::EndDelegationResponse {
+                delegation: Some(wire::delegation(&ended)),
+            })
+        };
+        self.0.call("EndDelegation", request, work).await
     }
 }
 

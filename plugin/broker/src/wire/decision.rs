@@ -147,5 +147,6 @@ pub(crate) fn offer(scope: &Scope, offer: &Offer) -> v1::Scope {
         owners: scope.owners.clone(),
         without_ticket: offer.without_ticket.as_ref().map(longest),
         with_ticket: offer.with_ticket.as_ref().map(longest),
+        break_glass: offer.break_glass.as_ref().map(longest),
     }
 }

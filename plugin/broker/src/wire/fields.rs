@@ -2,12 +2,13 @@
 
 use writ_api::problem::{Problem, Reason};
 use writ_api::v1;
+use writ_engine::delegation::DelegationId;
 use writ_engine::digest::Digest;
 use writ_engine::request::{KEEP_FOR_MAX_S, KEEP_FOR_MIN_S, REASON_MAX, TICKET_MAX};
 use writ_engine::window::WINDOW_MAX_S;
-use writ_engine::{Duration, RequestId, ScopeId};
+use writ_engine::{Duration, Moment, RequestId, ScopeId, UserId};
 
-use crate::desk::{Ask, Filter, Wish};
+use crate::desk::{Ask, Consent, Filter, Loan, Wish};
 use crate::limits::{
     EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX, IDEMPOTENCY_KEY_MAX, KINDS_MAX, REQUESTS_PAGE_DEFAULT,
     REQUESTS_PAGE_MAX, RUN_MAX,
@@ -31,6 +32,7 @@ pub(crate) fn ask(message: v1::CreateRequestRequest) -> Result<Ask, Problem> {
         duration: duration(message.duration)?,
         reason: reason(message.reason)?,
         ticket: message.ticket.map(ticket).transpose()?,
+        break_glass: message.break_glass,
     };
     let word = |field, given: Option<String>, max| {
         given.map(|given| printable(field, given, max)).transpose()
@@ -57,6 +59,64 @@ pub(crate) fn dry_wish(message: v1::CheckAccessRequest) -> Result<Wish, Problem>
         duration: duration(message.duration)?,
         reason: text("reason", message.reason, 0, REASON_MAX)?,
         ticket: message.ticket.map(ticket).transpose()?,
+        break_glass: message.break_glass,
+    })
+}
+
+/// A consent, without the id.
+pub(crate) fn consent(message: v1::ApproveRequestRequest) -> Result<Consent, Problem> {
+    let shorter = message.duration.map(|given| duration(Some(given)));
+    let lender = message
+        .on_behalf_of
+        .map(|name| person("on_behalf_of", name));
+    Ok(Consent {
+        kinds: kinds(message.kinds)?,
+        digest: digest(message.digest.as_deref())?,
+        shorter: shorter.transpose()?,
+        on_behalf_of: lender.transpose()?.map(String::from),
+    })
+}
+
+/// A right that is to be lent.
+pub(crate) fn loan(message: v1::CreateDelegationRequest) -> Result<Loan, Problem> {
+    let opens_at = message
+        .opens_at
+        .map(|given| moment("opens_at", Some(given)));
+    Ok(Loan {
+        delegate: String::from(person("delegate", message.delegate)?),
+        opens_at: opens_at.transpose()?,
+        closes_at: moment("closes_at", message.closes_at)?,
+        reason: reason(message.reason)?,
+    })
+}
+
+/// The name of a person, who need not be in the directory.
+pub(crate) fn person(field: &str, name: String) -> Result<UserId, Problem> {
+    // The name is not repeated: a name that is none may hold anything.
+    UserId::new(name).map_err(|_| {
+        bad(
+            field,
+            "a person's name is as in the directory: 2 to 64 of letters, digits and `_+=,.@-`",
+        )
+    })
+}
+
+fn moment(field: &str, given: Option<prost_types::Timestamp>) -> Result<Moment, Problem> {
+    let ms = given.and_then(|given| {
+        let ms = i64::from(given.nanos.div_euclid(1_000_000));
+        given.seconds.checked_mul(1_000)?.checked_add(ms)
+    });
+    ms.and_then(Moment::from_ms)
+        .ok_or_else(|| bad(field, "it is a moment from 1970 to 9999"))
+}
+
+/// The name of a delegation.
+pub(crate) fn delegation(given: &str) -> Result<DelegationId, Problem> {
+    given.parse().map_err(|_| {
+        bad(
+            "id",
+            "a delegation's id is 26 digits and capital letters, as `writ delegations` prints it",
+        )
     })
 }
 
@@ -71,7 +131,8 @@ fn scope(name: String) -> Result<String, Problem> {
     }
 }
 
-fn duration(given: Option<prost_types::Duration>) -> Result<Duration, Problem> {
+/// How long a window is to be.
+pub(crate) fn duration(given: Option<prost_types::Duration>) -> Result<Duration, Problem> {
     let range = || {
         bad(
             "duration",
@@ -89,6 +150,11 @@ fn duration(given: Option<prost_types::Duration>) -> Result<Duration, Problem> {
 /// The words given with a request or a denial.
 pub(crate) fn reason(given: String) -> Result<String, Problem> {
     text("reason", given, 1, REASON_MAX)
+}
+
+/// What a post-review found.
+pub(crate) fn finding(given: String) -> Result<String, Problem> {
+    text("finding", given, 1, REASON_MAX)
 }
 
 fn ticket(given: String) -> Result<String, Problem> {
@@ -176,14 +242,14 @@ pub(crate) fn whole_id(field: &str, given: &str) -> Result<RequestId, Problem> {
 }
 
 /// The digest an approver looked at.
-pub(crate) fn digest(given: Option<&str>) -> Result<Option<Digest>, Problem> {
+fn digest(given: Option<&str>) -> Result<Option<Digest>, Problem> {
     given
         .map(|text| text.parse().map_err(|error| bad("digest", error)))
         .transpose()
 }
 
 /// The kinds an approver consents as; which of them exist is for the policy to say.
-pub(crate) fn kinds(given: Vec<String>) -> Result<Vec<String>, Problem> {
+fn kinds(given: Vec<String>) -> Result<Vec<String>, Problem> {
     if given.len() > KINDS_MAX {
         return Err(bad("kinds", format!("it names at most {KINDS_MAX}")));
     }
@@ -205,9 +271,10 @@ pub(crate) fn filter(given: i32) -> Result<Filter, Problem> {
         Ok(v1::RequestFilter::Unspecified | v1::RequestFilter::All) => Ok(Filter::All),
         Ok(v1::RequestFilter::Mine) => Ok(Filter::Mine),
         Ok(v1::RequestFilter::ToApprove) => Ok(Filter::ToApprove),
+        Ok(v1::RequestFilter::ToReview) => Ok(Filter::ToReview),
         Err(_) => Err(bad(
             "filter",
-            "it is none of MINE, TO_APPROVE and ALL; a newer broker may know it",
+            "it is none of MINE, TO_APPROVE, TO_REVIEW and ALL; a newer broker may know it",
         )),
     }
 }
@@ -278,6 +345,7 @@ mod tests {
                 seconds: 90,
                 nanos: 0,
             }),
+            break_glass: false,
         }
     }
 

@@ -12,7 +12,7 @@ pub use decision::decision;
 pub(crate) use decision::offer;
 pub(crate) use problem::{About, problem, shutting_down};
 pub(crate) use record::event;
-pub(crate) use view::{issued, next_edge, request};
+pub(crate) use view::{delegation, issued, next_edge, request};
 
 use writ_engine::{Duration, Moment};
 

@@ -19,6 +19,8 @@ pub(crate) enum About {
     Request(String),
     /// A scope.
     Scope(String),
+    /// A right to approve that is lent.
+    Delegation,
     /// The journal, or nothing in particular.
     Nothing,
 }
@@ -27,7 +29,7 @@ pub(crate) enum About {
 pub(crate) fn problem(refused: Refused, about: &About) -> Problem {
     let id = match about {
         About::Request(id) => id.as_str(),
-        About::Scope(_) | About::Nothing => "ID",
+        About::Scope(_) | About::Delegation | About::Nothing => "ID",
     };
     let problem = match refused {
         Refused::NotFound => not_found(about),
@@ -43,6 +45,11 @@ pub(crate) fn problem(refused: Refused, about: &About) -> Problem {
             "ask one of those who can approve, then run `writ show {id}`"
         ))
         .needs_approval(decision::needs_approval(&needs)),
+        Refused::NotPermitted if *about == About::Delegation => Problem::new(
+            Reason::NotPermitted,
+            "the policy does not let you lend your right to approve to this person",
+        )
+        .hint("the bundle's `delegate` policies name the pairs it lets"),
         Refused::NotPermitted => Problem::new(
             Reason::NotPermitted,
             format!("the policy does not let you do this to {}", subject(about)),
@@ -93,6 +100,24 @@ pub(crate) fn problem(refused: Refused, about: &About) -> Problem {
             ),
         )
         .hint("use the credentials given last, or wait until a session has ended"),
+        Refused::TooManyExtensions => Problem::new(
+            Reason::TooManyExtensions,
+            format!(
+                "{} was asked to be longer as often as a window may be",
+                subject(about)
+            ),
+        )
+        .hint("`writ request` asks for a new window"),
+        Refused::TooManyDelegations => Problem::new(
+            Reason::TooManyDelegations,
+            "you have lent your right to as many people as one person may",
+        )
+        .hint("`writ delegations` lists them; `writ delegate --end ID` takes one back"),
+        Refused::NothingToReview => Problem::new(
+            Reason::WrongState,
+            format!("{} owes no post-review", subject(about)),
+        )
+        .hint("`writ requests --to-review` lists those that do"),
         Refused::Journal => Problem::new(
             Reason::JournalUnavailable,
             "the journal cannot record now, and what is not recorded does not happen",
@@ -138,6 +163,7 @@ fn subject(about: &About) -> String {
     match about {
         About::Request(id) => format!("request `{id}`"),
         About::Scope(scope) => format!("`{scope}`"),
+        About::Delegation => "the delegation".to_owned(),
         About::Nothing => "it".to_owned(),
     }
 }
@@ -154,6 +180,11 @@ fn not_found(about: &About) -> Problem {
             format!("there is no scope `{scope}`, or nothing gives it to you"),
         )
         .hint("`writ scopes` lists those you may ask for"),
+        About::Delegation => Problem::new(
+            Reason::NotFound,
+            "there is no such delegation, or it is not yours",
+        )
+        .hint("`writ delegations` lists yours"),
         About::Nothing => Problem::new(
             Reason::NotFound,
             "there is no such thing, or you may not see it",

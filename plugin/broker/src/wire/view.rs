@@ -2,11 +2,13 @@
 
 use writ_api::v1;
 use writ_api::v1::request::State as Wire;
-use writ_engine::{Moment, PrincipalId, State, Window};
+use writ_engine::case::{Question, Review};
+use writ_engine::digest::Digest;
+use writ_engine::{Case, Moment, PrincipalId, State, Window};
 use zeroize::Zeroizing;
 
 use super::{decision, span, timestamp};
-use crate::desk::{CaseView, IssuedSession};
+use crate::desk::{CaseView, IssuedSession, Lending, RevocationStep, RevocationView};
 
 /// A request as its caller sees it.
 pub(crate) fn request(view: &CaseView) -> v1::Request {
@@ -20,18 +22,92 @@ pub(crate) fn request(view: &CaseView) -> v1::Request {
         ticket: asked.ticket.clone(),
         requested_at: Some(timestamp(asked.requested_at)),
         digest: view.case.request_digest().to_string(),
-        approvals: view
-            .case
-            .approvals()
-            .iter()
-            .map(|approval| v1::Approval {
-                approver: approval.approver.to_string(),
-                kinds: approval.kinds.iter().map(ToString::to_string).collect(),
-                approved_at: Some(timestamp(approval.approved_at)),
-            })
-            .collect(),
+        // Those that bind what the request is now; the journal has the others.
+        approvals: approvals(&view.case, view.case.request_digest()),
         state: Some(state(view)),
         kept_until: view.kept_until.map(timestamp),
+        asked_for: (view.case.asked_for() != asked.duration).then(|| span(view.case.asked_for())),
+        break_glass: asked.break_glass.map(|_| break_glass(view)),
+        extension: extension(view),
+        revocation: view.revocation.as_ref().map(revocation),
+        escalation: view.escalation.as_ref().map(|it| v1::Escalation {
+            since: Some(timestamp(it.since)),
+            group: it.group.clone(),
+            people: it.people.iter().map(ToString::to_string).collect(),
+        }),
+    }
+}
+
+fn approvals(case: &Case, digest: Digest) -> Vec<v1::Approval> {
+    case.approvals_of(digest)
+        .map(|approval| v1::Approval {
+            approver: approval.approver.to_string(),
+            kinds: approval.kinds.iter().map(ToString::to_string).collect(),
+            approved_at: Some(timestamp(approval.approved_at)),
+            on_behalf_of: approval.on_behalf_of.as_ref().map(ToString::to_string),
+        })
+        .collect()
+}
+
+fn break_glass(view: &CaseView) -> v1::BreakGlass {
+    let (review_by, closed) = match view.case.review() {
+        Review::None => (None, None),
+        Review::Open { by } => (Some(timestamp(by)), None),
+        Review::Closed { reviewer, at } => (None, Some((reviewer.to_string(), timestamp(at)))),
+    };
+    let (reviewer, reviewed_at) = closed.unzip();
+    v1::BreakGlass {
+        review_by,
+        reviewer,
+        reviewed_at,
+        finding: view.finding.clone().unwrap_or_default(),
+        announced_to: view.announced_to.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn extension(view: &CaseView) -> Option<v1::Extension> {
+    let Some(Question::Extension(asked)) = view.case.question(view.now) else {
+        return None;
+    };
+    Some(v1::Extension {
+        duration: Some(span(asked.extension.duration)),
+        reason: asked.reason.clone().unwrap_or_default(),
+        requested_at: Some(timestamp(asked.extension.requested_at)),
+        digest: asked.digest.to_string(),
+        approvals: approvals(&view.case, asked.digest),
+        decision: view.decision.as_ref().map(decision),
+    })
+}
+
+fn revocation(view: &RevocationView) -> v1::Revocation {
+    use v1::revocation::State;
+    let state = match view.step {
+        RevocationStep::Requested => State::Requested,
+        RevocationStep::Written => State::Written,
+        RevocationStep::Verified => State::Verified,
+        RevocationStep::Ended => State::Ended,
+        RevocationStep::NotPossible => State::NotPossible,
+    };
+    v1::Revocation {
+        state: state.into(),
+        requested_at: Some(timestamp(view.requested_at)),
+        written_at: view.written_at.map(timestamp),
+        verified_at: view.verified_at.map(timestamp),
+        sessions_end_at: Some(timestamp(view.sessions_end_at)),
+        detail: view.answer.clone().unwrap_or_default(),
+    }
+}
+
+/// A right that is lent.
+pub(crate) fn delegation(lending: &Lending) -> v1::Delegation {
+    let lent = &lending.delegation;
+    v1::Delegation {
+        id: lent.id.to_string(),
+        lender: lent.lender.to_string(),
+        delegate: lent.delegate.to_string(),
+        opens_at: Some(timestamp(lent.opens_at)),
+        closes_at: Some(timestamp(lent.closes_at)),
+        reason: lending.reason.clone().unwrap_or_default(),
     }
 }
 
@@ -91,6 +167,17 @@ fn state(view: &CaseView) -> Wire {
         State::Released => Wire::Released(v1::ReleasedState {
             released_at: ended_at,
         }),
+        State::Revoked => {
+            let (by, reason) = match &view.revoked {
+                Some((by, reason)) => (by.name().to_owned(), reason.clone()),
+                None => (String::new(), None),
+            };
+            Wire::Revoked(v1::RevokedState {
+                by,
+                reason: reason.unwrap_or_default(),
+                revoked_at: ended_at,
+            })
+        }
     }
 }
 
@@ -115,9 +202,12 @@ pub(crate) fn next_edge(view: &CaseView) -> Option<Moment> {
         State::Pending => Some(case.request().decide_by),
         State::Approved => case.activate_by(),
         State::Active(window) => Some(window.closes_at()),
-        State::Expired(_) | State::Denied | State::Withdrawn | State::Lapsed | State::Released => {
-            None
-        }
+        State::Expired(_)
+        | State::Denied
+        | State::Withdrawn
+        | State::Lapsed
+        | State::Released
+        | State::Revoked => None,
     }
 }
 

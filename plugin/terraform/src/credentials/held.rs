@@ -334,7 +334,8 @@ fn step(request: &v1::Request) -> Step {
             | State::Denied(_)
             | State::Withdrawn(_)
             | State::Lapsed(_)
-            | State::Released(_),
+            | State::Released(_)
+            | State::Revoked(_),
         )
         // A state that this provider does not know gives nothing.
         | None => Step::Ended,

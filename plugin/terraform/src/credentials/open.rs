@@ -154,6 +154,10 @@ fn refused(request: &v1::Request, ended: &str) -> Diagnostic {
             format!("`{scope}` was not approved in time"),
             "Run again to ask anew.",
         ),
+        Some(State::Revoked(_)) => (
+            format!("`{scope}` was revoked"),
+            "Talk to them before you run again; `writ show` tells the whole story.",
+        ),
         Some(
             State::Withdrawn(_)
             | State::Released(_)

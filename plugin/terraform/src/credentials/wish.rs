@@ -48,6 +48,8 @@ impl Wish {
             idempotency_key: None,
             run: Some(run.as_str().to_owned()),
             keep_for: Some(keep_for.on_the_wire()),
+            // An emergency is asked for by a person, in so many words.
+            break_glass: false,
         }
     }
 }

@@ -75,6 +75,7 @@ fn scopes() -> Vec<v1::Scope> {
         owners: "payments-leads".to_owned(),
         without_ticket,
         with_ticket,
+        break_glass: None,
     };
     vec![
         scope(

@@ -207,6 +207,7 @@ impl FakeBroker {
                 approver: "pat".to_owned(),
                 kinds: vec!["manager".to_owned()],
                 approved_at: at(0),
+                on_behalf_of: None,
             });
             request.state = Some(approved());
         });
@@ -559,6 +560,57 @@ impl v1::request_service_server::RequestService for Desk {
         drop(world);
         self.changed();
         Ok(Response::new(v1::ReleaseRequestResponse { request }))
+    }
+
+    // What a provider never does.
+
+    async fn extend_request(
+        &self,
+        _: Request<v1::ExtendRequestRequest>,
+    ) -> Result<Response<v1::ExtendRequestResponse>, Status> {
+        Err(Status::unimplemented("a provider never asks this"))
+    }
+
+    async fn revoke_request(
+        &self,
+        _: Request<v1::RevokeRequestRequest>,
+    ) -> Result<Response<v1::RevokeRequestResponse>, Status> {
+        Err(Status::unimplemented("a provider never asks this"))
+    }
+
+    async fn revoke_person(
+        &self,
+        _: Request<v1::RevokePersonRequest>,
+    ) -> Result<Response<v1::RevokePersonResponse>, Status> {
+        Err(Status::unimplemented("a provider never asks this"))
+    }
+
+    async fn review_request(
+        &self,
+        _: Request<v1::ReviewRequestRequest>,
+    ) -> Result<Response<v1::ReviewRequestResponse>, Status> {
+        Err(Status::unimplemented("a provider never asks this"))
+    }
+
+    async fn create_delegation(
+        &self,
+        _: Request<v1::CreateDelegationRequest>,
+    ) -> Result<Response<v1::CreateDelegationResponse>, Status> {
+        Err(Status::unimplemented("a provider never asks this"))
+    }
+
+    async fn list_delegations(
+        &self,
+        _: Request<v1::ListDelegationsRequest>,
+    ) -> Result<Response<v1::ListDelegationsResponse>, Status> {
+        Err(Status::unimplemented("a provider never asks this"))
+    }
+
+    async fn end_delegation(
+        &self,
+        _: Request<v1::EndDelegationRequest>,
+    ) -> Result<Response<v1::EndDelegationResponse>, Status> {
+        Err(Status::unimplemented("a provider never asks this"))
     }
 }
 

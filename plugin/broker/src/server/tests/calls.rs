@@ -26,6 +26,7 @@ async fn a_request_is_made_watched_seen_approved_and_taken_back() {
         id: made.id.clone(),
         kinds: vec![],
         digest: Some(made.digest.clone()),
+        ..Default::default()
     };
     let own = mia.requests().approve_request(approval.clone()).await;
     assert_eq!(reason(&own.unwrap_err()), Some(Reason::SelfApproval));

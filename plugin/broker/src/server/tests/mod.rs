@@ -24,10 +24,10 @@ use writ_api::v1::request::State;
 use writ_engine::Moment;
 
 use super::*;
+use crate::aws::{AwsSettings, CredentialSource};
 use crate::clock::ManualHand;
 use crate::config::{Log, Store, TlsFiles};
 use crate::identity::tests::{TestIssuer, noon};
-use crate::issuer::{AwsSettings, CredentialSource};
 
 struct World {
     broker: Broker,
@@ -54,6 +54,7 @@ fn config(folder: &Path, listener: Listener, issuers: [&TestIssuer; 2]) -> Confi
             role_session: true,
             endpoint_url: Some("http://127.0.0.1:1".to_owned()),
             external_id: None,
+            revoker: None,
         },
         log: Log::default(),
     }

@@ -27,6 +27,7 @@ async fn with_the_reserve_touched_only_ends_are_recorded_and_with_room_again_eve
             id: id.to_owned(),
             kinds: vec![],
             digest: None,
+            ..Default::default()
         };
         pat.requests().approve_request(approval).await.map(|_| ())
     };
