@@ -629,7 +629,10 @@ fn every_fact() -> Vec<Fact> {
         reason: text(),
     };
     vec![
-        Fact::BundleLoaded { bundle: digest() },
+        Fact::BundleLoaded {
+            bundle: digest(),
+            commit: None,
+        },
         requested(None),
         requested(Some(BreakGlass { review_ttl_s: 60 })),
         refused(false),
