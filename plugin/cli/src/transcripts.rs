@@ -438,7 +438,7 @@ fn the_rights_that_are_lent_in_a_table() {
 fn a_list_of_requests_shows_as_much_of_an_id_as_tells_them_apart() {
     let mut requests = every_state();
     for (place, request) in requests.iter_mut().enumerate() {
-        request.id = format!("01KB7V3ZKQ8Y6T5R4E3W{place}Q7F3K");
+        request.id = format!("01KB7V3ZKQ8Y6T5R4E3W{place:X}Q7F3K");
     }
     if let Some(principal) = &mut requests[0].principal {
         principal.kind = Some(v1::principal::Kind::Workload("payments-ci".to_owned()));
