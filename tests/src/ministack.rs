@@ -339,8 +339,15 @@ impl MiniStack {
 
     /// A world whose broker calls this, and whose `payments-deploy` may list the bucket.
     pub async fn world(&self) -> World {
+        let mut world = self.furnish_world().await;
+        world.up().await;
+        world
+    }
+
+    /// The same without its broker.
+    pub async fn furnish_world(&self) -> World {
         let unused = Sandbox::start(SandboxConfig::default()).await.unwrap();
-        World::around(
+        World::built(
             unused,
             &self.url(),
             &self.issuer.access_key_id,

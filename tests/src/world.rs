@@ -14,7 +14,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use writ_api::client::{Address, Client, Token};
 use writ_api::v1;
-use writ_sandbox::{Caller, GithubJob, Issuer, IssuerConfig, Role, Sandbox, SandboxConfig};
+use writ_broker::clock::Clock;
+use writ_broker::config::Config;
+use writ_broker::room::Room;
+use writ_broker::server::Broker;
+use writ_sandbox::{
+    Caller, Credentials, GithubJob, Issuer, IssuerConfig, Role, Sandbox, SandboxConfig,
+};
 
 use crate::{about, edit, fact, free_port, root, verify, writ, write_private};
 
@@ -106,27 +112,73 @@ impl World {
         world
     }
 
-    /// Everything but the broker.
-    async fn furnish(prepare: impl FnOnce(&Path)) -> World {
+    /// Everything but the broker, after `prepare` has had its way with the folder.
+    pub async fn furnish(prepare: impl FnOnce(&Path)) -> World {
         let broker_arn = format!("arn:aws:iam::{ACCOUNT}:user/writ-issuer");
         let caller = Caller::user(&broker_arn).expect("random keys");
         let keys = caller.credentials().clone();
+        let revoker = format!("arn:aws:iam::{ACCOUNT}:user/writ-revoker");
+        let revoker = Caller::revoker(&revoker).expect("random keys");
+        let revoker_keys = revoker.credentials().clone();
         let sandbox = Sandbox::start(SandboxConfig {
             roles: roles(&broker_arn),
-            callers: vec![caller],
+            callers: vec![caller, revoker],
             ..SandboxConfig::default()
         })
         .await
         .expect("the sandbox starts");
         let endpoint = sandbox.endpoint_url();
-        World::built(
+        let world = World::built(
             sandbox,
             &endpoint,
             &keys.access_key_id,
             &keys.secret_access_key,
             prepare,
         )
-        .await
+        .await;
+        world.revokes_as(&revoker_keys);
+        world
+    }
+
+    /// Gives the broker, from its next start on, an identity to revoke with.
+    pub fn revokes_as(&self, keys: &Credentials) {
+        let dir = self.dir.path();
+        write_private(
+            &dir.join("revoker"),
+            &format!(
+                "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+                keys.access_key_id, keys.secret_access_key
+            ),
+        );
+        edit(
+            &dir.join("writ.hcl"),
+            &format!("  external_id      = \"{EXTERNAL_ID}\"\n"),
+            &format!(
+                "  external_id      = \"{EXTERNAL_ID}\"\n  revoker {{\n    credentials      = \"profile\"\n    credentials_file = \"revoker\"\n  }}\n"
+            ),
+        );
+    }
+
+    /// The keys the broker revokes with.
+    pub fn revoker_keys(&self) -> Credentials {
+        let file = std::fs::read_to_string(self.dir.path().join("revoker")).expect("keys");
+        let value = |key: &str| {
+            let line = file.lines().find_map(|line| line.strip_prefix(key));
+            line.expect("a key").trim_start_matches(" = ").to_owned()
+        };
+        Credentials::new(
+            &value("aws_access_key_id"),
+            &value("aws_secret_access_key"),
+            None,
+        )
+    }
+
+    /// A broker of this world within this process, by a clock that the test moves. Stop it before another is started.
+    pub async fn inside(&self, clock: Clock) -> Broker {
+        let config = Config::load(&self.dir.path().join("writ.hcl")).expect("a configuration");
+        let room = Room::around(&config.store.path);
+        let started = Broker::start_at(config, clock, room).await;
+        started.expect("the broker starts")
     }
 
     /// Starts a world whose broker calls the STS at `endpoint` with these keys; `sandbox` may stand by unused.
@@ -143,7 +195,8 @@ impl World {
         world
     }
 
-    async fn built(
+    /// Everything but the broker, which is to call the STS at `endpoint` with these keys.
+    pub async fn built(
         sandbox: Sandbox,
         endpoint: &str,
         access_key_id: &str,

@@ -215,6 +215,11 @@ impl ManualHand {
         }
     }
 
+    /// What the wall clock says.
+    pub fn wall(&self) -> Moment {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).wall
+    }
+
     /// Sets the wall clock without any time having passed, as a person or a broken time service does.
     pub fn jump(&self, wall: Moment) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).wall = wall;

@@ -9,11 +9,13 @@ use writ_api::v1::request::State;
 
 use crate::clock;
 use crate::context::{Context, answer, promised};
+use crate::document::{self, document};
 use crate::exit::{self, Exit};
 use crate::explain::Asked;
 use crate::failure::Failure;
 use crate::patience::Patience;
-use crate::story;
+use crate::story::{self, emergency};
+use crate::verbs::show;
 
 /// Attempts to make one request: each carries the same idempotency key, so at most one request comes of them.
 pub(crate) const CREATE_TRIES_MAX: u32 = 3;
@@ -33,7 +35,7 @@ pub(crate) async fn create(
     idempotency_key: Option<String>,
 ) -> Result<v1::Request, Failure> {
     let wish = v1::CreateRequestRequest {
-        scope: asked.scope.clone(),
+        scope: asked.what.clone(),
         duration: Some(clock::on_the_wire(asked.duration)),
         reason: asked.reason.clone().unwrap_or_default(),
         ticket: asked.ticket.clone(),
@@ -41,7 +43,9 @@ pub(crate) async fn create(
             Some(key) => key,
             None => random_key()?,
         }),
-        ..Default::default()
+        break_glass: asked.break_glass,
+        run: None,
+        keep_for: None,
     };
     let mut tries = 1;
     loop {
@@ -50,13 +54,24 @@ pub(crate) async fn create(
             Err(failure) => Err(failure),
         };
         match outcome {
-            Ok(response) => return promised(response.request, "request"),
+            Ok(response) => {
+                let request = promised(response.request, "request")?;
+                announce(context, &request);
+                return Ok(request);
+            }
             Err(failure) if failure.exit == Exit::Unreachable && tries < CREATE_TRIES_MAX => {
                 tokio::time::sleep(Duration::from_secs(u64::from(tries))).await;
                 tries += 1;
             }
             Err(failure) => return Err(failure.asked(asked)),
         }
+    }
+}
+
+/// Nobody uses an emergency without having read who was told and what it owes.
+fn announce(context: &Context, request: &v1::Request) {
+    if let Some(announcement) = emergency::announcement(request) {
+        context.say(&announcement);
     }
 }
 
@@ -67,12 +82,26 @@ pub(crate) async fn wait(
     request: v1::Request,
     timeout: Option<writ_engine::Duration>,
 ) -> Result<v1::Request, Failure> {
+    let left = left_pending(&request.id);
+    let is_decided = |request: &v1::Request| !matches!(request.state, Some(State::Pending(_)));
+    usable(wait_for(context, request, timeout, &left, is_decided).await?)
+}
+
+/// Waits until a request is as `is_over` says, telling each change once; `left` is what can be done once nobody waits any
+/// more.
+pub(crate) async fn wait_for(
+    context: &Context,
+    request: v1::Request,
+    timeout: Option<writ_engine::Duration>,
+    left: &str,
+    is_over: impl Fn(&v1::Request) -> bool,
+) -> Result<v1::Request, Failure> {
     let id = request.id.clone();
     let timeout_s = timeout.map_or(u64::MAX / 4, |timeout| u64::from(timeout.as_s()));
     tokio::select! {
         // A change that is already here wins over a deadline that passed at the same time.
         biased;
-        decided = follow(context, request) => usable(decided?),
+        decided = follow(context, request, is_over) => decided,
         pressed = tokio::signal::ctrl_c() => {
             pressed.map_err(|error| Failure::error(format!("cannot listen for signals: {error}")))?;
             Err(Failure::new(
@@ -80,14 +109,14 @@ pub(crate) async fn wait(
                 "interrupted",
                 format!("no longer waiting; `{}` stays as it is", story::short(&id)),
             )
-            .hint(left_pending(&id)))
+            .hint(left))
         }
         () = tokio::time::sleep(Duration::from_secs(timeout_s)) => Err(Failure::new(
             Exit::TimedOut,
             "timed_out",
             format!("`{}` was not decided within {timeout_s}s", story::short(&id)),
         )
-        .hint(left_pending(&id))),
+        .hint(left)),
     }
 }
 
@@ -110,6 +139,7 @@ pub(crate) fn usable(request: v1::Request) -> Result<v1::Request, Failure> {
         Some(State::Withdrawn(_)) => "withdrawn",
         Some(State::Lapsed(_)) => "lapsed",
         Some(State::Released(_)) => "released",
+        Some(State::Revoked(_)) => "revoked",
         Some(State::Approved(_) | State::Active(_)) | None => "unknown_state",
     };
     let failure = Failure::new(
@@ -123,9 +153,13 @@ pub(crate) fn usable(request: v1::Request) -> Result<v1::Request, Failure> {
     })
 }
 
-/// Follows a request until it is no longer pending. The connection may break as often as it likes: the broker's word, not
+/// Follows a request until it is as `is_over` says. The connection may break as often as it likes: the broker's word, not
 /// the stream's end, ends the wait.
-async fn follow(context: &Context, request: v1::Request) -> Result<v1::Request, Failure> {
+async fn follow(
+    context: &Context,
+    request: v1::Request,
+    is_over: impl Fn(&v1::Request) -> bool,
+) -> Result<v1::Request, Failure> {
     let mut told = String::new();
     let mut tell = |request: &v1::Request| {
         let line = story::status(context.err, request);
@@ -133,7 +167,7 @@ async fn follow(context: &Context, request: v1::Request) -> Result<v1::Request, 
             context.say(&line);
             told = line;
         }
-        !matches!(request.state, Some(State::Pending(_)))
+        is_over(request)
     };
     if tell(&request) {
         return Ok(request);
@@ -149,7 +183,7 @@ async fn follow(context: &Context, request: v1::Request) -> Result<v1::Request, 
     }
 }
 
-/// One stream of a request's changes: the request once it is decided, or nothing when the stream ended before.
+/// One stream of a request's changes: the request once `tell` says that it is over, or nothing when the stream ended before.
 async fn watch(
     context: &Context,
     id: &str,
@@ -178,7 +212,12 @@ pub(crate) async fn issue(
     let client = context.connect().await?;
     let call = v1::IssueCredentialsRequest { id: id.to_owned() };
     let failure = match answer(client.requests().issue_credentials(call)).await {
-        Ok(issued) => return Ok(issued),
+        Ok(issued) => {
+            if let Some(request) = &issued.request {
+                announce(context, request);
+            }
+            return Ok(issued);
+        }
         Err(failure) => failure,
     };
     if failure.exit == Exit::Ended {
@@ -192,4 +231,15 @@ pub(crate) async fn issue(
         }
     }
     Err(failure)
+}
+
+/// With `--json`, the request stands on stdout also when the wait failed. The failure itself matters more than whether
+/// this works.
+pub(crate) async fn print_as_it_is(context: &Context, id: &str) {
+    if !context.json() {
+        return;
+    }
+    if let Ok(request) = show::get(context, id).await {
+        let _ = context.print_json(&document("request", document::request(&request)));
+    }
 }

@@ -32,7 +32,19 @@ pub(crate) fn ahead(now: Moment, timestamp: Option<&prost_types::Timestamp>) -> 
     let Some(moment) = moment(timestamp) else {
         return "?".to_owned();
     };
-    let seconds = moment.since_ms(now).max(0) / 1_000;
+    in_two_units(moment.since_ms(now))
+}
+
+/// How far a moment lies back, in the same words.
+pub(crate) fn behind(now: Moment, timestamp: Option<&prost_types::Timestamp>) -> String {
+    let Some(moment) = moment(timestamp) else {
+        return "?".to_owned();
+    };
+    in_two_units(now.since_ms(moment))
+}
+
+fn in_two_units(ms: i64) -> String {
+    let seconds = ms.max(0) / 1_000;
     let (d, h, m, s) = (
         seconds / 86_400,
         seconds / 3_600 % 24,
@@ -48,6 +60,27 @@ pub(crate) fn ahead(now: Moment, timestamp: Option<&prost_types::Timestamp>) -> 
         (0, h, m, _) => format!("{h}h{m}m"),
         (d, 0, _, _) => format!("{d}d"),
         (d, h, _, _) => format!("{d}d{h}h"),
+    }
+}
+
+/// A moment of the wire and a duration more, to the second.
+pub(crate) fn plus(
+    timestamp: Option<&prost_types::Timestamp>,
+    duration: Option<&prost_types::Duration>,
+) -> String {
+    let seconds = duration.and_then(|duration| u32::try_from(duration.seconds).ok());
+    match (moment(timestamp), seconds) {
+        (Some(moment), Some(seconds)) => moment.plus_s(seconds).floor_s().to_string(),
+        (None, _) | (_, None) => "?".to_owned(),
+    }
+}
+
+/// A moment for the wire.
+pub(crate) fn timestamp(moment: Moment) -> prost_types::Timestamp {
+    let nanos = moment.as_ms().rem_euclid(1_000) * 1_000_000;
+    prost_types::Timestamp {
+        seconds: moment.as_ms().div_euclid(1_000),
+        nanos: i32::try_from(nanos).unwrap_or(0),
     }
 }
 

@@ -10,6 +10,7 @@ use writ_api::v1::decision::Outcome;
 use writ_api::v1::denial::Why;
 use writ_api::v1::principal::Kind;
 use writ_api::v1::request::State;
+use writ_api::v1::revocation::State as Denying;
 
 use crate::clock;
 use crate::explain::{self, Asked};
@@ -32,28 +33,93 @@ fn seconds(duration: Option<&prost_types::Duration>) -> Value {
 
 /// A request.
 pub(crate) fn request(request: &v1::Request) -> Value {
-    let approvals: Vec<_> = request
-        .approvals
+    json!({
+        "id": request.id,
+        "principal": principal(request.principal.as_ref()),
+        "scope": request.scope,
+        "duration_s": seconds(request.duration.as_ref()),
+        "asked_for_s": seconds(request.asked_for.as_ref()),
+        "reason": request.reason,
+        "ticket": request.ticket,
+        "requested_at": time(request.requested_at.as_ref()),
+        "digest": request.digest,
+        "approvals": approvals(&request.approvals),
+        "state": state(request.state.as_ref()),
+        "break_glass": request.break_glass.as_ref().map(break_glass),
+        "extension": request.extension.as_ref().map(extension),
+        "revocation": request.revocation.as_ref().map(revocation),
+        "escalation": request.escalation.as_ref().map(|it| json!({
+            "since": time(it.since.as_ref()),
+            "group": it.group,
+            "people": it.people,
+        })),
+    })
+}
+
+fn approvals(approvals: &[v1::Approval]) -> Value {
+    let approvals: Vec<_> = approvals
         .iter()
         .map(|approval| {
             json!({
                 "approver": approval.approver,
                 "kinds": approval.kinds,
                 "approved_at": time(approval.approved_at.as_ref()),
+                "on_behalf_of": approval.on_behalf_of,
             })
         })
         .collect();
+    json!(approvals)
+}
+
+fn break_glass(it: &v1::BreakGlass) -> Value {
     json!({
-        "id": request.id,
-        "principal": principal(request.principal.as_ref()),
-        "scope": request.scope,
-        "duration_s": seconds(request.duration.as_ref()),
-        "reason": request.reason,
-        "ticket": request.ticket,
-        "requested_at": time(request.requested_at.as_ref()),
-        "digest": request.digest,
-        "approvals": approvals,
-        "state": state(request.state.as_ref()),
+        "announced_to": it.announced_to,
+        "review_by": time(it.review_by.as_ref()),
+        "reviewer": it.reviewer,
+        "reviewed_at": time(it.reviewed_at.as_ref()),
+        "finding": it.finding,
+    })
+}
+
+fn extension(it: &v1::Extension) -> Value {
+    json!({
+        "duration_s": seconds(it.duration.as_ref()),
+        "reason": it.reason,
+        "requested_at": time(it.requested_at.as_ref()),
+        "digest": it.digest,
+        "approvals": approvals(&it.approvals),
+        "decision": decision(it.decision.as_ref(), None),
+    })
+}
+
+fn revocation(it: &v1::Revocation) -> Value {
+    let state = match it.state() {
+        Denying::Unspecified => "unspecified",
+        Denying::Requested => "requested",
+        Denying::Written => "written",
+        Denying::Verified => "verified",
+        Denying::Ended => "ended",
+        Denying::NotPossible => "not_possible",
+    };
+    json!({
+        "state": state,
+        "requested_at": time(it.requested_at.as_ref()),
+        "written_at": time(it.written_at.as_ref()),
+        "verified_at": time(it.verified_at.as_ref()),
+        "sessions_end_at": time(it.sessions_end_at.as_ref()),
+        "detail": it.detail,
+    })
+}
+
+/// A right that is lent.
+pub(crate) fn delegation(it: &v1::Delegation) -> Value {
+    json!({
+        "id": it.id,
+        "lender": it.lender,
+        "delegate": it.delegate,
+        "opens_at": time(it.opens_at.as_ref()),
+        "closes_at": time(it.closes_at.as_ref()),
+        "reason": it.reason,
     })
 }
 
@@ -81,6 +147,7 @@ pub(crate) fn state_name(state: Option<&State>) -> &'static str {
         Some(State::Withdrawn(_)) => "WITHDRAWN",
         Some(State::Lapsed(_)) => "LAPSED",
         Some(State::Released(_)) => "RELEASED",
+        Some(State::Revoked(_)) => "REVOKED",
         None => "UNKNOWN",
     }
 }
@@ -108,6 +175,11 @@ fn state(state: Option<&State>) -> Value {
         Some(State::Withdrawn(it)) => json!({ "withdrawn_at": time(it.withdrawn_at.as_ref()) }),
         Some(State::Lapsed(it)) => json!({ "lapsed_at": time(it.lapsed_at.as_ref()) }),
         Some(State::Released(it)) => json!({ "released_at": time(it.released_at.as_ref()) }),
+        Some(State::Revoked(revoked)) => json!({
+            "by": revoked.by,
+            "reason": revoked.reason,
+            "revoked_at": time(revoked.revoked_at.as_ref()),
+        }),
         None => json!({}),
     };
     if let Some(fields) = fields.as_object_mut() {
@@ -220,7 +292,7 @@ pub(crate) fn denial(denial: &v1::Denial, asked: Option<&Asked>) -> Value {
             "duration_s": seconds(nearest.duration.as_ref()),
             "add_ticket": nearest.add_ticket,
             "ways": ways(&nearest.ways),
-            "command": asked.map(|asked| explain::command(nearest, asked)),
+            "command": asked.and_then(|asked| explain::command(nearest, asked)),
         })
     });
     json!({ "why": why, "findings": findings, "nearest": nearest })
@@ -241,6 +313,7 @@ pub(crate) fn scope(scope: &v1::Scope) -> Value {
         "owners": scope.owners,
         "without_ticket": longest(scope.without_ticket.as_ref()),
         "with_ticket": longest(scope.with_ticket.as_ref()),
+        "break_glass": longest(scope.break_glass.as_ref()),
     })
 }
 

@@ -64,9 +64,11 @@ exits! {
     /// Approvals are missing.
     Pending = 7, "approvals are missing (`--no-wait`, `can`, `credentials`)";
     /// The request has ended.
-    Ended = 8, "the request has ended (expired, released, lapsed, withdrawn), or is at another step";
+    Ended = 8, "the request has ended (expired, released, revoked, lapsed, withdrawn), or is at another step";
     /// The broker cannot be reached, or cannot work now.
     Unreachable = 9, "the broker cannot be reached, or cannot work now";
+    /// The end is on record, and AWS was not seen to carry it out.
+    NotSeenDenied = 10, "it has ended, but AWS was not yet seen to deny its sessions (`revoke --wait`, `release --wait`)";
     /// Ctrl-C while waiting.
     Interrupted = 130, "interrupted while waiting; the request stays";
 }
@@ -119,6 +121,8 @@ pub(crate) fn of_problem(problem: &Problem) -> Exit {
         | Reason::TooManyOpenRequests
         | Reason::RateLimited
         | Reason::TooManySessions
+        | Reason::TooManyExtensions
+        | Reason::TooManyDelegations
         | Reason::AwsRefused
         | Reason::AwsUnavailable
         | Reason::Internal => Exit::Error,
@@ -131,9 +135,13 @@ pub(crate) fn of_state(state: Option<&State>) -> Exit {
         Some(State::Approved(_) | State::Active(_)) => Exit::Done,
         Some(State::Pending(_)) => Exit::Pending,
         Some(State::Denied(_)) => Exit::Denied,
-        Some(State::Expired(_) | State::Withdrawn(_) | State::Lapsed(_) | State::Released(_)) => {
-            Exit::Ended
-        }
+        Some(
+            State::Expired(_)
+            | State::Withdrawn(_)
+            | State::Lapsed(_)
+            | State::Released(_)
+            | State::Revoked(_),
+        ) => Exit::Ended,
         // A state that this client does not know gives nothing.
         None => Exit::Error,
     }
@@ -146,7 +154,7 @@ mod tests {
     #[test]
     fn the_codes_are_the_documented_ones() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]);
         assert_eq!(Exit::Child(143).code(), 143);
         assert_eq!((Exit::Findings.code(), Exit::InvalidBundle.code()), (2, 3));
     }
@@ -168,6 +176,8 @@ mod tests {
             (Reason::TooManyOpenRequests, 1),
             (Reason::RateLimited, 1),
             (Reason::TooManySessions, 1),
+            (Reason::TooManyExtensions, 1),
+            (Reason::TooManyDelegations, 1),
             (Reason::JournalUnavailable, 9),
             (Reason::StorageLow, 9),
             (Reason::ClockBehind, 9),
@@ -184,6 +194,25 @@ mod tests {
                 "{reason:?}"
             );
         }
+    }
+
+    #[test]
+    fn each_state_has_the_code_of_whoever_wants_its_credentials() {
+        let table = [
+            (State::Pending(Default::default()), 7),
+            (State::Approved(Default::default()), 0),
+            (State::Active(Default::default()), 0),
+            (State::Expired(Default::default()), 8),
+            (State::Denied(Default::default()), 5),
+            (State::Withdrawn(Default::default()), 8),
+            (State::Lapsed(Default::default()), 8),
+            (State::Released(Default::default()), 8),
+            (State::Revoked(Default::default()), 8),
+        ];
+        for (state, code) in table {
+            assert_eq!(of_state(Some(&state)).code(), code, "{state:?}");
+        }
+        assert_eq!(of_state(None).code(), 1);
     }
 
     #[test]

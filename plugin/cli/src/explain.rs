@@ -14,22 +14,27 @@ use crate::screen::{Paint, escape, shell_word};
 /// What was asked, to write the nearest request out as a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    /// The verb it was asked with: `request`, `exec` or `can`.
+    /// The verb it was asked with: `request`, `exec`, `credentials`, `can` or `extend`.
     pub(crate) verb: &'static str,
-    /// The scope.
-    pub(crate) scope: String,
-    /// For how long.
+    /// What: a scope, or the request that `extend` is to make longer.
+    pub(crate) what: String,
+    /// For how long in all.
     pub(crate) duration: Duration,
     /// Why; `None` in a dry run.
     pub(crate) reason: Option<String>,
     /// With which ticket.
     pub(crate) ticket: Option<String>,
+    /// Whether as an emergency, in so many words.
+    pub(crate) break_glass: bool,
 }
 
 /// A whole decision.
 pub(crate) fn decision(paint: Paint, decision: Option<&v1::Decision>, asked: &Asked) -> String {
-    let scope = escape(&asked.scope);
-    let length = asked.duration;
+    let scope = escape(&asked.what);
+    let length = match asked.break_glass {
+        true => format!("{}, in an emergency", asked.duration),
+        false => asked.duration.to_string(),
+    };
     match decision.and_then(|decision| decision.outcome.as_ref()) {
         Some(Outcome::Allowed(allowed)) => {
             let head = paint.good("allowed");
@@ -135,10 +140,10 @@ pub(crate) fn denial(paint: Paint, denial: &v1::Denial, asked: Option<&Asked>) -
             true => "at once".to_owned(),
             false => format!("with {}", ways(&nearest.ways)),
         };
-        text.push_str(&match asked {
-            Some(asked) => format!(
+        text.push_str(&match asked.and_then(|asked| command(nearest, asked)) {
+            Some(command) => format!(
                 "  would work, {needs}:\n    {}\n",
-                paint.strong(&escape(&command(nearest, asked)))
+                paint.strong(&escape(&command))
             ),
             None => format!(
                 "  would work, {needs}: {}{}\n",
@@ -154,12 +159,15 @@ pub(crate) fn denial(paint: Paint, denial: &v1::Denial, asked: Option<&Asked>) -
     text
 }
 
-/// The nearest request as a command line.
-pub(crate) fn command(nearest: &v1::Nearest, asked: &Asked) -> String {
+/// The nearest request as a command line; `None` where there is none: a request that goes on gets no ticket any more.
+pub(crate) fn command(nearest: &v1::Nearest, asked: &Asked) -> Option<String> {
+    if nearest.add_ticket && asked.verb == "extend" {
+        return None;
+    }
     let mut words = vec![
         "writ".to_owned(),
         asked.verb.to_owned(),
-        shell_word(&asked.scope),
+        shell_word(&asked.what),
         "--for".to_owned(),
         clock::length(nearest.duration.as_ref()),
     ];
@@ -171,8 +179,11 @@ pub(crate) fn command(nearest: &v1::Nearest, asked: &Asked) -> String {
         None if nearest.add_ticket => words.extend(["--ticket".to_owned(), "TICKET".to_owned()]),
         None => {}
     }
+    if asked.break_glass {
+        words.push("--break-glass".to_owned());
+    }
     if asked.verb == "exec" {
         words.extend(["--".to_owned(), "…".to_owned()]);
     }
-    words.join(" ")
+    Some(words.join(" "))
 }

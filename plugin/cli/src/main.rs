@@ -4,6 +4,7 @@ mod asking;
 mod clock;
 mod context;
 mod document;
+mod ending;
 mod exit;
 mod explain;
 mod failure;
@@ -14,6 +15,7 @@ mod story;
 #[cfg(test)]
 mod transcripts;
 mod verbs;
+mod when;
 mod world;
 
 use std::process::ExitCode;
@@ -54,7 +56,12 @@ enum Verb {
     Withdraw(verbs::withdraw::Args),
     Credentials(verbs::credentials::Args),
     Exec(verbs::exec::Args),
+    Extend(verbs::extend::Args),
     Release(verbs::release::Args),
+    Revoke(verbs::revoke::Args),
+    Review(verbs::review::Args),
+    Delegate(verbs::delegate::Args),
+    Delegations(verbs::delegations::Args),
     Can(verbs::can::Args),
     Scopes(verbs::scopes::Args),
     Journal(verbs::journal::Args),
@@ -120,7 +127,12 @@ async fn run(context: &Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Withdraw(args) => verbs::withdraw::run(context, args).await,
         Verb::Credentials(args) => verbs::credentials::run(context, args).await,
         Verb::Exec(args) => verbs::exec::run(context, args).await,
+        Verb::Extend(args) => verbs::extend::run(context, args).await,
         Verb::Release(args) => verbs::release::run(context, args).await,
+        Verb::Revoke(args) => verbs::revoke::run(context, args).await,
+        Verb::Review(args) => verbs::review::run(context, args).await,
+        Verb::Delegate(args) => verbs::delegate::run(context, args).await,
+        Verb::Delegations(args) => verbs::delegations::run(context, args).await,
         Verb::Can(args) => verbs::can::run(context, args).await,
         Verb::Scopes(args) => verbs::scopes::run(context, args).await,
         Verb::Journal(args) => verbs::journal::run(context, args).await,

@@ -21,6 +21,12 @@ pub(crate) fn escape_json(json: &str) -> String {
     safe
 }
 
+/// Names that others gave: `ann, bob`.
+pub(crate) fn names(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| escape(name)).collect();
+    names.join(", ")
+}
+
 /// A word quoted for a POSIX shell, where it needs quotes.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);

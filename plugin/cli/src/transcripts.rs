@@ -8,7 +8,13 @@ use similar::TextDiff;
 use writ_api::problem::{Problem, Reason};
 use writ_api::v1;
 use writ_api::v1::request::State;
-use writ_engine::{Duration, Moment};
+use writ_engine::approval::{Approval, Kind};
+use writ_engine::delegation::{Delegation, DelegationId};
+use writ_engine::digest::{Commitment, Digest};
+use writ_engine::event::{Event, Fact, Outcome, Verdict, canonical};
+use writ_engine::request::{BreakGlass, Extension, Request};
+use writ_engine::scope::RoleArn;
+use writ_engine::{Duration, Moment, Principal, PrincipalId, RequestId, ScopeId, UserId, Window};
 
 use crate::explain::{self, Asked};
 use crate::failure::Failure;
@@ -115,10 +121,11 @@ fn unmet() -> v1::Denial {
 fn asked() -> Asked {
     Asked {
         verb: "request",
-        scope: "payments-deploy".to_owned(),
+        what: "payments-deploy".to_owned(),
         duration: Duration::from_s(5_400).unwrap(),
         reason: Some("ship it".to_owned()),
         ticket: None,
+        break_glass: false,
     }
 }
 
@@ -148,8 +155,157 @@ fn request(state: Option<State>) -> v1::Request {
         digest: "ab".repeat(32),
         approvals: Vec::new(),
         state,
-        kept_until: None,
+        ..v1::Request::default()
     }
+}
+
+fn approval(approver: &str, on_behalf_of: Option<&str>) -> v1::Approval {
+    v1::Approval {
+        approver: approver.to_owned(),
+        kinds: vec!["manager".to_owned(), "owner".to_owned()],
+        approved_at: at(30),
+        on_behalf_of: on_behalf_of.map(str::to_owned),
+    }
+}
+
+fn span(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+fn active() -> v1::Request {
+    request(Some(State::Active(v1::ActiveState {
+        window: window(),
+        live_sessions: 1,
+    })))
+}
+
+fn released() -> v1::Request {
+    request(Some(State::Released(v1::ReleasedState {
+        released_at: at(50),
+    })))
+}
+
+/// Somebody consented to less, and used a right that is lent; the scope asks others next.
+fn less() -> Vec<v1::Request> {
+    let mut given = request(Some(State::Approved(v1::ApprovedState {
+        approved_at: at(30),
+        activate_by: at(28_800),
+    })));
+    given.asked_for = span(14_400);
+    given.approvals = vec![approval("lee", Some("pat\u{7}")), approval("ann", None)];
+    let mut waits = every_state().swap_remove(0);
+    waits.asked_for = span(14_400);
+    waits.escalation = Some(v1::Escalation {
+        since: at(3),
+        group: "platform-leads".to_owned(),
+        people: vec!["ann".to_owned(), "bob".to_owned()],
+    });
+    let mut nobody = waits.clone();
+    nobody.escalation = nobody.escalation.map(|it| v1::Escalation {
+        people: Vec::new(),
+        ..it
+    });
+    vec![given, waits, nobody]
+}
+
+/// A longer window: one that waits, one that cannot be had, one in a list, and one that was given.
+fn longer() -> Vec<v1::Request> {
+    let wish = |decision| {
+        let mut request = active();
+        request.extension = Some(v1::Extension {
+            duration: span(7_200),
+            reason: "the failover is not done\u{7}".to_owned(),
+            requested_at: at(40),
+            digest: "cd".repeat(32),
+            approvals: vec![approval("lee", None)],
+            decision,
+        });
+        request
+    };
+    let denied = v1::Decision {
+        outcome: Some(v1::decision::Outcome::Denial(unmet())),
+    };
+    let mut given = active();
+    if let Some(State::Active(active)) = &mut given.state {
+        active.window = Some(v1::Window {
+            opens_at: at(60),
+            closes_at: at(7_260),
+        });
+    }
+    vec![wish(Some(needs())), wish(Some(denied)), wish(None), given]
+}
+
+/// Emergencies: not yet used, used, over, overdue, reviewed, and ended unused.
+fn emergencies() -> Vec<v1::Request> {
+    let told = v1::BreakGlass {
+        announced_to: vec!["ann".to_owned(), "b\u{1b}ob".to_owned()],
+        ..v1::BreakGlass::default()
+    };
+    let owed = |review_by| v1::BreakGlass {
+        review_by,
+        ..told.clone()
+    };
+    let with = |mut request: v1::Request, it| {
+        request.break_glass = Some(it);
+        request
+    };
+    let states = every_state();
+    let find = |name| {
+        let named = |it: &&v1::Request| document::state_name(it.state.as_ref()) == name;
+        states.iter().find(named).unwrap().clone()
+    };
+    let closed = v1::BreakGlass {
+        reviewer: Some("zoe".to_owned()),
+        reviewed_at: at(4),
+        finding: "one table was read\u{7}".to_owned(),
+        ..told.clone()
+    };
+    vec![
+        with(find("APPROVED"), told.clone()),
+        with(active(), owed(at(259_200))),
+        with(released(), owed(at(259_200))),
+        with(find("EXPIRED"), owed(at(-90_000))),
+        with(released(), closed),
+        with(find("LAPSED"), v1::BreakGlass::default()),
+    ]
+}
+
+/// An early end at each of its steps.
+fn ends() -> Vec<v1::Request> {
+    use v1::revocation::State as Denying;
+    let step = |state: Denying, detail: &str| v1::Revocation {
+        state: state.into(),
+        requested_at: at(50),
+        written_at: at(52),
+        verified_at: at(55),
+        sessions_end_at: at(3_660),
+        detail: detail.to_owned(),
+    };
+    let steps = [
+        step(Denying::Requested, ""),
+        step(Denying::Requested, "Throttling\u{7}"),
+        step(Denying::Written, "NotYetInForce"),
+        step(Denying::Verified, ""),
+        step(Denying::Ended, ""),
+        step(Denying::NotPossible, ""),
+        step(Denying::Unspecified, ""),
+    ];
+    let ended = |step| {
+        let mut request = released();
+        request.revocation = Some(step);
+        request
+    };
+    steps.into_iter().map(ended).collect()
+}
+
+/// What a story adds to the states, with an id for each.
+fn every_story() -> Vec<v1::Request> {
+    let stories = [less(), longer(), emergencies(), ends()];
+    let mut requests: Vec<_> = stories.into_iter().flatten().collect();
+    for (place, request) in requests.iter_mut().enumerate() {
+        request.id = format!("01KB7V3ZKQ8Y6T5R4E3{place:02}Q7F3K");
+    }
+    requests
 }
 
 fn every_state() -> Vec<v1::Request> {
@@ -185,6 +341,11 @@ fn every_state() -> Vec<v1::Request> {
         Some(State::Released(v1::ReleasedState {
             released_at: at(50),
         })),
+        Some(State::Revoked(v1::RevokedState {
+            by: "zoe".to_owned(),
+            reason: "her laptop is gone\u{7}".to_owned(),
+            revoked_at: at(50),
+        })),
         None,
     ];
     states.into_iter().map(request).collect()
@@ -196,16 +357,81 @@ fn each_state_in_one_line_and_whole() {
     for mut request in every_state() {
         text.push_str(&format!("$ {}\n", story::status(Paint::Plain, &request)));
         if matches!(request.state, Some(State::Approved(_) | State::Active(_))) {
-            request.approvals.push(v1::Approval {
-                approver: "pat".to_owned(),
-                kinds: vec!["manager".to_owned(), "owner".to_owned()],
-                approved_at: at(30),
-            });
+            request.approvals.push(approval("pat", None));
         }
         text.push_str(&story::whole(Paint::Plain, &request, now()));
         text.push('\n');
     }
     golden("states.txt", &text);
+}
+
+#[test]
+fn each_story_in_one_line_and_whole() {
+    let mut text = String::new();
+    for request in every_story() {
+        text.push_str(&story::whole(Paint::Plain, &request, now()));
+        if let Some(announcement) = story::emergency::announcement(&request) {
+            text.push_str(&format!("! {announcement}\n"));
+        }
+        text.push('\n');
+    }
+    text.push_str(&story::list(Paint::Plain, &every_story(), now()));
+    assert!(!text.contains(['\u{7}', '\u{1b}']));
+    golden("stories.txt", &text);
+}
+
+#[test]
+fn every_view_of_an_emergency_says_that_it_is_one() {
+    for request in emergencies() {
+        let views = [
+            story::status(Paint::Plain, &request),
+            story::whole(Paint::Plain, &request, now()),
+            story::list(Paint::Plain, std::slice::from_ref(&request), now()),
+        ];
+        for view in views {
+            assert!(view.contains("[BREAK-GLASS]"), "{view}");
+        }
+        assert!(!document::request(&request)["break_glass"].is_null());
+    }
+    for request in [less(), longer(), ends()].into_iter().flatten() {
+        let view = story::whole(Paint::Plain, &request, now());
+        assert!(!view.contains("BREAK-GLASS"), "{view}");
+    }
+}
+
+#[test]
+fn an_early_end_is_never_called_done_before_it_is() {
+    for request in ends() {
+        let view = story::whole(Paint::Plain, &request, now());
+        let proven = view.contains("verified 20") || view.contains("ended by themselves, ");
+        let state = request.revocation.as_ref().map(v1::Revocation::state);
+        use v1::revocation::State as Denying;
+        let is = matches!(state, Some(Denying::Verified | Denying::Ended));
+        assert_eq!(proven, is, "{view}");
+        assert!(
+            !view.contains("instant") && !view.contains("at once"),
+            "{view}"
+        );
+    }
+}
+
+#[test]
+fn the_rights_that_are_lent_in_a_table() {
+    let lent = |id: &str, from, until, reason: &str| v1::Delegation {
+        id: format!("01KB7V3ZKQ8Y6T5R4E3W2Q{id}"),
+        lender: "pat".to_owned(),
+        delegate: "lee".to_owned(),
+        opens_at: at(from),
+        closes_at: at(until),
+        reason: reason.to_owned(),
+    };
+    let delegations = [
+        lent("7F3K", -60, 604_800, "holiday\u{202e}"),
+        lent("9F3K", 86_400, 172_800, ""),
+    ];
+    let mut text = verbs::delegations::rows(Paint::Plain, &delegations, now());
+    text.push_str(&format!("{:#}\n", document::delegation(&delegations[1])));
+    golden("delegations.txt", &text);
 }
 
 #[test]
@@ -239,12 +465,19 @@ fn each_decision_of_a_dry_run() {
         })),
     };
     let mut text = String::new();
-    for decision in [Some(allowed), Some(needs()), Some(nobody), None] {
-        text.push_str(&explain::decision(
-            Paint::Plain,
-            decision.as_ref(),
-            &asked(),
-        ));
+    for decision in [Some(&allowed), Some(&needs()), Some(&nobody), None] {
+        text.push_str(&explain::decision(Paint::Plain, decision, &asked()));
+        text.push('\n');
+    }
+    let emergency = Asked {
+        break_glass: true,
+        ..asked()
+    };
+    let refused = v1::Decision {
+        outcome: Some(v1::decision::Outcome::Denial(unmet())),
+    };
+    for decision in [&allowed, &refused] {
+        text.push_str(&explain::decision(Paint::Plain, Some(decision), &emergency));
         text.push('\n');
     }
     for why in 0..=6 {
@@ -287,7 +520,227 @@ fn a_refused_call_says_which_policy_and_what_would_work() {
         text.push_str(&format!("{:#}\n", failure.json()));
         text.push_str(&format!("[exit {}]\n\n", failure.exit.code()));
     }
+    // A request that goes on gets no ticket any more, so there is no command for that.
+    let longer = Asked {
+        verb: "extend",
+        what: "7F3K".to_owned(),
+        ..asked()
+    };
+    let mut without_ticket = unmet();
+    without_ticket.nearest = without_ticket.nearest.map(|it| v1::Nearest {
+        add_ticket: false,
+        ..it
+    });
+    for denial in [unmet(), without_ticket] {
+        let refused = Problem::new(Reason::RefusedByPolicy, "request `7F3K` is refused");
+        let failure = Failure::from(refused.denial(denial)).asked(&longer);
+        text.push_str(&failure.text(Paint::Plain));
+        text.push('\n');
+    }
     golden("failures.txt", &text);
+}
+
+/// Every fact there is, in every way that reads differently.
+fn every_fact() -> Vec<Fact> {
+    let id = || RequestId::new(now(), [7; 10]);
+    let user = |name: &str| UserId::new(name).unwrap();
+    let mia = || Principal::user(user("mia"));
+    let hour = || Duration::from_s(3_600).unwrap();
+    let digest = || Digest::of("writ.test", b"it");
+    let text = || Commitment(digest());
+    let role = || RoleArn::new("arn:aws:iam::123456789012:role/jit-prod-db-read").unwrap();
+    let verdict = |outcome| Verdict {
+        bundle: digest(),
+        outcome,
+        policies: vec!["proddb.read.oncall".to_owned()],
+        approvals: Default::default(),
+    };
+    let window = || Window::opening(now(), hour()).unwrap();
+    let request = |break_glass| Request {
+        id: id(),
+        principal: mia(),
+        scope: ScopeId::new("prod-db-read").unwrap(),
+        duration: hour(),
+        reason: text(),
+        ticket: None,
+        requested_at: now(),
+        decide_by: now(),
+        activation_ttl_s: 60,
+        bundle: digest(),
+        break_glass,
+    };
+    let requested = |break_glass| Fact::Requested {
+        request: request(break_glass),
+        idempotency_key: None,
+        run: None,
+        keep_for_s: None,
+        verdict: verdict(Outcome::NeedsApproval),
+    };
+    let refused = |break_glass| Fact::Refused {
+        principal: mia(),
+        scope: ScopeId::new("prod-db-read").unwrap(),
+        duration: hour(),
+        reason: text(),
+        ticket: None,
+        break_glass,
+        verdict: verdict(Outcome::Denied),
+    };
+    let approved = |on_behalf_of: Option<&str>, narrowed_to| Fact::Approved {
+        request: id(),
+        approval: Approval::new(
+            digest(),
+            &user("mia"),
+            user("lee"),
+            on_behalf_of.map(user),
+            [
+                Kind::of_action("approveManager").unwrap(),
+                Kind::of_action("approveOwner").unwrap(),
+            ]
+            .into(),
+            now(),
+        )
+        .unwrap(),
+        narrowed_to,
+        verdict: verdict(Outcome::Granted),
+    };
+    let longer = |outcome| Fact::ExtensionRequested {
+        request: id(),
+        extension: Extension {
+            number: 1,
+            duration: hour(),
+            reason: text(),
+            requested_at: now(),
+            bundle: digest(),
+        },
+        verdict: verdict(outcome),
+    };
+    let written = |policy, count: u8, all_before| Fact::RevocationWritten {
+        role_arn: role(),
+        policy,
+        grants: (0..count).map(|n| RequestId::new(now(), [n; 10])).collect(),
+        all_before,
+    };
+    let delegation = || Delegation {
+        id: DelegationId::new(now(), [8; 10]),
+        lender: user("pat"),
+        delegate: user("lee"),
+        opens_at: now(),
+        closes_at: now().plus_s(604_800),
+        reason: text(),
+    };
+    vec![
+        Fact::BundleLoaded {
+            bundle: digest(),
+            commit: None,
+        },
+        requested(None),
+        requested(Some(BreakGlass { review_ttl_s: 60 })),
+        refused(false),
+        refused(true),
+        approved(None, None),
+        approved(Some("pat"), Some(Duration::from_s(1_800).unwrap())),
+        Fact::Denied {
+            request: id(),
+            approver: user("pat"),
+            kinds: vec![],
+            reason: text(),
+        },
+        Fact::Kept {
+            request: id(),
+            keep_for_s: 60,
+        },
+        Fact::IssueIntended {
+            request: id(),
+            session: 1,
+            request_digest: digest(),
+            window: window(),
+            role_arn: role(),
+            duration_s: 3_600,
+            session_policy: digest(),
+            chains: false,
+            verdict: verdict(Outcome::Granted),
+        },
+        Fact::Issued {
+            request: id(),
+            session: 1,
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            expires_at: now(),
+        },
+        Fact::IssueFailed {
+            request: id(),
+            session: 2,
+            code: "Throttling".to_owned(),
+        },
+        Fact::IssueUnknown {
+            request: id(),
+            session: 3,
+        },
+        longer(Outcome::NeedsApproval),
+        longer(Outcome::Granted),
+        Fact::ExtensionDenied {
+            request: id(),
+            extension: digest(),
+            approver: user("pat"),
+            kinds: vec![],
+            reason: text(),
+        },
+        Fact::Withdrawn {
+            request: id(),
+            unheard: false,
+        },
+        Fact::Released {
+            request: id(),
+            unheard: true,
+        },
+        Fact::Revoked {
+            request: id(),
+            by: PrincipalId::User(user("zoe")),
+            reason: text(),
+        },
+        written(Some(digest()), 1, None),
+        written(Some(digest()), 9, Some(now())),
+        written(Some(digest()), 0, None),
+        written(None, 0, None),
+        Fact::RevocationVerified {
+            role_arn: role(),
+            policy: digest(),
+        },
+        Fact::Reviewed {
+            request: id(),
+            reviewer: user("zoe"),
+            finding: text(),
+        },
+        Fact::Delegated {
+            delegation: delegation(),
+        },
+        Fact::DelegationEnded {
+            delegation: delegation().id,
+        },
+    ]
+}
+
+#[test]
+fn each_event_of_the_journal_in_words() {
+    let mut text = String::new();
+    for (sequence, fact) in (0..).zip(every_fact()) {
+        let event = Event { at: now(), fact };
+        text.push_str(&verbs::journal::line(
+            Paint::Plain,
+            &v1::Event {
+                sequence,
+                at: at(5),
+                kind: event.fact.name().to_owned(),
+                request_id: event
+                    .fact
+                    .request()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                canonical: canonical(&event),
+                texts: Vec::new(),
+            },
+        ));
+    }
+    golden("journal.txt", &text);
 }
 
 #[test]
@@ -306,6 +759,11 @@ fn scopes_in_a_table() {
         owners: "payments-leads".to_owned(),
         without_ticket: without,
         with_ticket: with,
+        break_glass: None,
+    };
+    let in_an_emergency = |seconds, scope| v1::Scope {
+        break_glass: longest(seconds, vec![]),
+        ..scope
     };
     let scopes = [
         scope("payments-deploy", longest(3_600, vec![]), None),
@@ -316,6 +774,11 @@ fn scopes_in_a_table() {
         ),
         scope("prod-admin", None, longest(900, vec![two_people()])),
         scope("frozen", None, None),
+        in_an_emergency(
+            3_600,
+            scope("cluster", longest(1_800, vec![manager()]), None),
+        ),
+        in_an_emergency(3_600, scope("root", None, None)),
     ];
     let mut text = verbs::scopes::list(Paint::Plain, &scopes);
     text.push_str(&format!("{:#}\n", document::scope(&scopes[1])));
@@ -323,8 +786,14 @@ fn scopes_in_a_table() {
 }
 
 #[test]
-fn the_documents_of_each_state() {
-    let documents: Vec<_> = every_state().iter().map(document::request).collect();
+fn the_documents_of_each_state_and_story() {
+    let mut requests = every_state();
+    requests.extend(
+        [less(), longer(), emergencies(), ends()]
+            .into_iter()
+            .flatten(),
+    );
+    let documents: Vec<_> = requests.iter().map(document::request).collect();
     let text = format!("{:#}\n", document::document("requests", documents.into()));
     golden("requests.json", &crate::screen::escape_json(&text));
 }

@@ -80,6 +80,24 @@ pub struct RevokerSettings {
     pub endpoint_url: Option<String>,
 }
 
+/// The broker's identities at AWS, by what each may do.
+pub struct Aws {
+    /// Makes sessions.
+    pub issuer: issuer::Issuer,
+    /// Denies them again; without one, early ends stop further issues and nothing at AWS.
+    pub revoker: Option<revoker::Revoker>,
+}
+
+impl Aws {
+    /// As these settings say. Contacts nobody yet.
+    pub fn new(settings: AwsSettings) -> Aws {
+        Aws {
+            revoker: revoker::Revoker::new(&settings),
+            issuer: issuer::Issuer::new(settings),
+        }
+    }
+}
+
 impl AwsSettings {
     /// The longest session these credentials may ask for, in seconds.
     pub fn cap_s(&self) -> u32 {

@@ -25,22 +25,27 @@ pub(crate) struct Args {
     /// The ticket you would name
     #[arg(long)]
     ticket: Option<String>,
+    /// As an emergency, by the policy's own way in for such
+    #[arg(long)]
+    break_glass: bool,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let asked = Asked {
         verb: "can",
-        scope: args.scope,
+        what: args.scope,
         duration: args.duration,
         reason: args.reason,
         ticket: args.ticket,
+        break_glass: args.break_glass,
     };
     let client = context.connect().await?;
     let call = v1::CheckAccessRequest {
-        scope: asked.scope.clone(),
+        scope: asked.what.clone(),
         duration: Some(clock::on_the_wire(asked.duration)),
         reason: asked.reason.clone().unwrap_or_default(),
         ticket: asked.ticket.clone(),
+        break_glass: asked.break_glass,
     };
     let decision = promised(
         answer(client.scopes().check_access(call)).await?.decision,

@@ -229,8 +229,8 @@ impl Stage {
         )?;
         let approval = v1::ApproveRequestRequest {
             id: seen.id.clone(),
-            kinds: Vec::new(),
             digest: Some(seen.digest),
+            ..v1::ApproveRequestRequest::default()
         };
         let approved = answer(pat.requests().approve_request(approval)).await?;
         let approved = promised(approved.request, "request")?;
@@ -460,17 +460,18 @@ async fn call(
 fn asked(scope: &str, seconds: u32, reason: &str) -> Result<Asked, Failure> {
     Ok(Asked {
         verb: "request",
-        scope: scope.to_owned(),
+        what: scope.to_owned(),
         duration: writ_engine::Duration::from_s(seconds)
             .map_err(|error| Failure::error(error.to_string()))?,
         reason: Some(reason.to_owned()),
         ticket: None,
+        break_glass: false,
     })
 }
 
 fn wish(asked: &Asked) -> v1::CreateRequestRequest {
     v1::CreateRequestRequest {
-        scope: asked.scope.clone(),
+        scope: asked.what.clone(),
         duration: Some(clock::on_the_wire(asked.duration)),
         reason: asked.reason.clone().unwrap_or_default(),
         ..Default::default()

@@ -1,13 +1,14 @@
 //! `writ deny`: says no to a request.
 
 use writ_api::v1;
+use writ_api::v1::request::State;
 
 use super::show;
 use crate::context::{Context, answer, promised};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Say no to a request; one such word ends it
+/// Say no to a request, which ends it, or to the longer window that waits, which ends that wish alone
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The request's id, or its end
@@ -24,5 +25,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         reason: args.reason,
     };
     let answer = answer(client.requests().deny_request(call)).await?;
-    super::changed(context, &promised(answer.request, "request")?)
+    let request = promised(answer.request, "request")?;
+    if let (Some(State::Active(_)), false) = (&request.state, context.json()) {
+        context.say("no to the longer window; the one there is goes on");
+    }
+    super::changed(context, &request)
 }

@@ -11,15 +11,15 @@ use writ_api::v1;
 use writ_engine::Duration;
 
 use super::credentials::{MISLEADING, variables};
-use super::release;
+use super::{release, show};
 use crate::asking;
 use crate::clock;
 use crate::context::{Context, promised};
 use crate::exit::{Exit, SIGNAL_BASE};
 use crate::explain::Asked;
 use crate::failure::Failure;
-use crate::screen::escape;
-use crate::story;
+use crate::screen::{Paint, escape};
+use crate::story::{self, revocation};
 
 /// What shells answer for a command that is not there.
 const NOT_FOUND: u8 = 127;
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// The ticket it belongs to
     #[arg(long)]
     ticket: Option<String>,
+    /// As an emergency: announced at once, and owing a post-review
+    #[arg(long)]
+    break_glass: bool,
     /// Wait for approvals no longer than this; exit code 6
     #[arg(long, value_name = "DURATION")]
     timeout: Option<Duration>,
@@ -52,10 +55,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let asked = Asked {
         verb: "exec",
-        scope: args.scope,
+        what: args.scope,
         duration: args.duration,
         reason: Some(args.reason),
         ticket: args.ticket,
+        break_glass: args.break_glass,
     };
     let request = asking::create(context, &asked, None).await?;
     let request = asking::wait(context, request, args.timeout).await?;
@@ -63,16 +67,34 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let outcome = child(context, &args.command, &issued).await;
     // Whatever became of the command, the window ends with it.
     match release::release(context, &request.id).await {
-        Ok(request) => context.say(&story::status(context.err, &request)),
-        // The command's own code matters more to whoever waits for it; the window ends by itself.
-        Err(failure) => context.say(&format!(
-            "warning: `{}` was not released ({}); {}",
-            story::short(&request.id),
-            escape(&failure.message),
-            "its window ends by itself"
-        )),
+        Ok(request) => context.say(&ended(context.err, &request)),
+        // The command's own code matters more to whoever waits for it.
+        Err(failure) => context.say(&not_released(context, &request.id, &failure).await),
     }
     outcome
+}
+
+/// A request that is over, and how far that has come at AWS.
+fn ended(paint: Paint, request: &v1::Request) -> String {
+    let status = story::status(paint, request);
+    match &request.revocation {
+        Some(it) => format!("{status}\nat AWS: {}", revocation::progress(it)),
+        None => status,
+    }
+}
+
+async fn not_released(context: &Context, id: &str, failure: &Failure) -> String {
+    // Over already: by itself, or because somebody ended it.
+    if failure.exit == Exit::Ended
+        && let Ok(request) = show::get(context, id).await
+    {
+        return ended(context.err, &request);
+    }
+    format!(
+        "warning: `{}` was not released ({}); its window ends by itself",
+        story::short(id),
+        escape(&failure.message)
+    )
 }
 
 async fn child(

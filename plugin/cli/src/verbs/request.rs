@@ -11,7 +11,11 @@ use crate::failure::Failure;
 use crate::story;
 
 /// Ask for a scope, and wait until people have decided
+///
+/// In an emergency `--break-glass` asks by the policy's own way in for such: people are told at once, every view marks it,
+/// and somebody else has to close a post-review by a deadline. It is never taken unless it is asked for so.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The scope, as `writ scopes` lists it
     scope: String,
@@ -24,6 +28,9 @@ pub(crate) struct Args {
     /// The ticket it belongs to
     #[arg(long)]
     ticket: Option<String>,
+    /// As an emergency: announced at once, and owing a post-review
+    #[arg(long)]
+    break_glass: bool,
     /// Wait until it is decided (the default)
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -42,10 +49,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let asked = Asked {
         verb: "request",
-        scope: args.scope,
+        what: args.scope,
         duration: args.duration,
         reason: Some(args.reason),
         ticket: args.ticket,
+        break_glass: args.break_glass,
     };
     let request = asking::create(context, &asked, args.idempotency_key).await?;
     let id = request.id.clone();
@@ -63,7 +71,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         false => match asking::wait(context, request, args.timeout).await {
             Ok(request) => request,
             Err(failure) => {
-                print_as_it_is(context, &id).await;
+                asking::print_as_it_is(context, &id).await;
                 return Err(failure);
             }
         },
@@ -72,15 +80,4 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         context.print_json(&document::document("request", document::request(&request)))?;
     }
     Ok(crate::exit::of_state(request.state.as_ref()))
-}
-
-/// With `--json`, the request stands on stdout also when the wait failed. The failure itself matters more than whether
-/// this works.
-async fn print_as_it_is(context: &Context, id: &str) {
-    if !context.json() {
-        return;
-    }
-    if let Ok(request) = super::show::get(context, id).await {
-        let _ = context.print_json(&document::document("request", document::request(&request)));
-    }
 }

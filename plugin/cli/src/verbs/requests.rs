@@ -16,11 +16,14 @@ const SHOWN_MAX: usize = 200;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only those you made
-    #[arg(long, conflicts_with_all = ["to_approve", "all"])]
+    #[arg(long, conflicts_with_all = ["to_approve", "to_review", "all"])]
     mine: bool,
-    /// Only those that wait for you
-    #[arg(long, conflicts_with = "all")]
+    /// Only those that wait for your consent, longer windows too
+    #[arg(long, conflicts_with_all = ["to_review", "all"])]
     to_approve: bool,
+    /// Only emergencies whose post-review is owed and that you may close
+    #[arg(long, conflicts_with = "all")]
+    to_review: bool,
     /// Every one you may see (the default)
     #[arg(long)]
     all: bool,
@@ -30,10 +33,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
-    let filter = match (args.mine, args.to_approve) {
-        (true, _) => v1::RequestFilter::Mine,
-        (_, true) => v1::RequestFilter::ToApprove,
-        (false, false) => v1::RequestFilter::All,
+    let filter = match (args.mine, args.to_approve, args.to_review) {
+        (true, _, _) => v1::RequestFilter::Mine,
+        (_, true, _) => v1::RequestFilter::ToApprove,
+        (_, _, true) => v1::RequestFilter::ToReview,
+        (false, false, false) => v1::RequestFilter::All,
     };
     let (requests, more) = list(context, filter, args.limit).await?;
     if context.json() {

@@ -49,11 +49,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// One row for each way to have a scope: without a ticket, and with one where that makes a difference.
+/// One row for each way to have a scope: without a ticket, with one where that makes a difference, and in an emergency.
 pub(crate) fn list(paint: Paint, scopes: &[v1::Scope]) -> String {
     let mut rows = Vec::new();
     for scope in scopes {
-        let mut row = |longest: Option<&v1::Longest>, ticket: &str| {
+        let mut row = |longest: Option<&v1::Longest>, how: &str| {
             let (length, needs) = match longest {
                 Some(longest) => (
                     clock::length(longest.duration.as_ref()),
@@ -68,19 +68,24 @@ pub(crate) fn list(paint: Paint, scopes: &[v1::Scope]) -> String {
                 Cell::painted(&scope.name, Paint::strong),
                 Cell::new(&scope.environment),
                 Cell::new(&length),
-                Cell::new(&format!("{needs}{ticket}")),
+                Cell::new(&format!("{needs}{how}")),
                 Cell::new(&scope.description),
             ]);
         };
-        match (&scope.without_ticket, &scope.with_ticket) {
-            (None, None) => row(None, ""),
-            (without, with) => {
-                if without.is_some() {
-                    row(without.as_ref(), "");
-                }
-                if with.is_some() {
-                    row(with.as_ref(), "; with a ticket");
-                }
+        let ways = [
+            (&scope.without_ticket, ""),
+            (&scope.with_ticket, "; with a ticket"),
+            (
+                &scope.break_glass,
+                "; only in an emergency, with --break-glass",
+            ),
+        ];
+        if ways.iter().all(|(longest, _)| longest.is_none()) {
+            row(None, "");
+        }
+        for (longest, how) in ways {
+            if longest.is_some() {
+                row(longest.as_ref(), how);
             }
         }
     }

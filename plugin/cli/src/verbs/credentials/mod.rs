@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// For a scope without an open request: the ticket
     #[arg(long, requires = "duration")]
     ticket: Option<String>,
+    /// For a scope: your emergency for it, which is never taken otherwise unless you name its id
+    #[arg(long)]
+    break_glass: bool,
     /// Wait for approvals instead of ending with exit code 7
     #[arg(long)]
     wait: bool,
@@ -122,25 +125,20 @@ async fn find(context: &Context, args: &Args) -> Result<v1::Request, Failure> {
         return show::get(context, &args.what).await;
     }
     let (mine, _) = requests::list(context, v1::RequestFilter::Mine, LOOKED_THROUGH_MAX).await?;
-    if let Some(request) = open_one(mine, &args.what) {
-        return Ok(request);
+    let way = |emergency| open_one(&mine, &args.what, emergency);
+    if let Some(request) = way(args.break_glass) {
+        return Ok(request.clone());
     }
     let (Some(duration), Some(reason)) = (args.duration, &args.reason) else {
-        return Err(Failure::usage(format!(
-            "you have no open request for `{}`",
-            args.what
-        ))
-        .hint(format!(
-            "ask for one: `writ request {} --for 1h --reason …`, or give `--for` and `--reason` here",
-            shell_word(&args.what)
-        )));
+        return Err(none_open(args, way(!args.break_glass)));
     };
     let asked = Asked {
         verb: "request",
-        scope: args.what.clone(),
+        what: args.what.clone(),
         duration,
         reason: Some(reason.clone()),
         ticket: args.ticket.clone(),
+        break_glass: args.break_glass,
     };
     asking::create(context, &asked, None).await
 }
@@ -153,17 +151,58 @@ fn is_id(text: &str) -> bool {
             .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
 }
 
-/// The one that is furthest: active before approved before pending; the newest of those.
-fn open_one(mine: Vec<v1::Request>, scope: &str) -> Option<v1::Request> {
+/// There is none; `other` is one of the other kind, ordinary or emergency, which is never taken in its place.
+fn none_open(args: &Args, other: Option<&v1::Request>) -> Failure {
+    let scope = shell_word(&args.what);
+    let flag = if args.break_glass {
+        " --break-glass"
+    } else {
+        ""
+    };
+    let (kind, hint) = match (args.break_glass, other) {
+        (true, Some(ordinary)) => (
+            "emergency",
+            format!(
+                "`{}` is an ordinary request for it: leave out `--break-glass`",
+                story::short(&ordinary.id)
+            ),
+        ),
+        (false, Some(emergency)) => (
+            "ordinary request",
+            format!(
+                "`{}` is an emergency for it; using that leaves a post-review: say so with `--break-glass`",
+                story::short(&emergency.id)
+            ),
+        ),
+        (_, None) => (
+            "open request",
+            format!(
+                "ask for one: `writ request {scope} --for 1h --reason …{flag}`, or give `--for` and `--reason` here"
+            ),
+        ),
+    };
+    Failure::usage(format!("you have no {kind} for `{}`", args.what)).hint(hint)
+}
+
+/// The one that is furthest: active before approved before pending; the newest of those. Emergencies, or all but those.
+fn open_one<'a>(mine: &'a [v1::Request], scope: &str, emergency: bool) -> Option<&'a v1::Request> {
     let rank = |request: &v1::Request| match request.state {
         Some(State::Active(_)) => Some(0),
         Some(State::Approved(_)) => Some(1),
         Some(State::Pending(_)) => Some(2),
-        _ => None,
+        Some(
+            State::Expired(_)
+            | State::Denied(_)
+            | State::Withdrawn(_)
+            | State::Lapsed(_)
+            | State::Released(_)
+            | State::Revoked(_),
+        )
+        | None => None,
     };
-    mine.into_iter()
-        .filter(|request| request.scope == scope)
-        .filter_map(|request| rank(&request).map(|rank| (rank, request)))
+    mine.iter()
+        .filter(|request| request.scope == scope && request.break_glass.is_some() == emergency)
+        .filter_map(|request| rank(request).map(|rank| (rank, request)))
         .min_by_key(|(rank, _)| *rank)
         .map(|(_, request)| request)
 }
@@ -308,13 +347,23 @@ mod tests {
                 request("1", "db", State::Approved(v1::ApprovedState::default())),
             ]
         };
-        assert_eq!(open_one(mine(), "db").map(|it| it.id), Some("2".to_owned()));
-        assert_eq!(open_one(mine(), "dns").map(|it| it.id), None);
-        let only_ended = vec![request(
-            "5",
-            "db",
-            State::Denied(v1::DeniedState::default()),
-        )];
-        assert_eq!(open_one(only_ended, "db").map(|it| it.id), None);
+        let found = |mine: &[v1::Request], scope: &str, emergency| {
+            open_one(mine, scope, emergency).map(|it| it.id.clone())
+        };
+        assert_eq!(found(&mine(), "db", false), Some("2".to_owned()));
+        assert_eq!(found(&mine(), "dns", false), None);
+        let mut ended = mine();
+        ended.retain(|it| it.id == "5");
+        assert_eq!(found(&ended, "db", false), None);
+
+        // An emergency leaves a debt: it is further here, and it is not taken for the other.
+        let mut emergency = request("6", "db", State::Active(v1::ActiveState::default()));
+        emergency.break_glass = Some(v1::BreakGlass::default());
+        let mut with_emergency = mine();
+        with_emergency.push(emergency.clone());
+        assert_eq!(found(&with_emergency, "db", false), Some("2".to_owned()));
+        assert_eq!(found(&with_emergency, "db", true), Some("6".to_owned()));
+        assert_eq!(found(&[emergency], "db", false), None);
+        assert_eq!(found(&mine(), "db", true), None);
     }
 }

@@ -6,6 +6,9 @@ use std::pin::pin;
 
 use tokio_stream::StreamExt as _;
 use writ_api::v1;
+use writ_engine::event::Outcome;
+use writ_engine::scope::RoleArn;
+use writ_engine::{Moment, RequestId};
 
 use super::show;
 use crate::clock;
@@ -18,6 +21,12 @@ use crate::screen::{Paint, escape};
 use crate::story;
 
 pub(crate) use offline::{damaged, verifying_key};
+
+/// The most grants that one line names.
+const NAMED_MAX: usize = 5;
+
+/// The width of the longest kinds of event, `extension_requested` and `revocation_verified`.
+const KIND_WIDTH: usize = 19;
 
 /// Read and verify the record
 #[derive(clap::Args)]
@@ -171,11 +180,12 @@ pub(crate) fn line(paint: Paint, event: &v1::Event) -> String {
 }
 
 fn colour(paint: Paint, kind: &str) -> String {
-    let padded = format!("{:<14}", escape(kind));
+    let padded = format!("{:<KIND_WIDTH$}", escape(kind));
     match kind {
-        "refused" | "denied" | "issue_failed" | "issue_unknown" => paint.bad(&padded),
-        "approved" | "issued" => paint.good(&padded),
-        "requested" => paint.waiting(&padded),
+        "refused" | "denied" | "extension_denied" | "revoked" | "issue_failed"
+        | "issue_unknown" => paint.bad(&padded),
+        "approved" | "issued" | "reviewed" | "revocation_verified" => paint.good(&padded),
+        "requested" | "extension_requested" => paint.waiting(&padded),
         _ => padded,
     }
 }
@@ -185,27 +195,61 @@ fn who(canonical: &[u8]) -> Option<String> {
     let event = writ_engine::event::Event::from_canonical(canonical).ok()?;
     use writ_engine::event::Fact;
     Some(match event.fact {
-        Fact::BundleLoaded { bundle } => bundle.short(),
+        Fact::BundleLoaded { bundle, commit } => match commit {
+            Some(commit) => format!("{} of commit {}", bundle.short(), commit.short()),
+            None => bundle.short(),
+        },
         Fact::Requested { request, .. } => format!(
-            "{} asks for {} for {}",
+            "{} asks for {} for {}{}",
             request.principal.id.name(),
             request.scope,
-            request.duration
+            request.duration,
+            emergency(request.break_glass.is_some())
         ),
         Fact::Refused {
             principal,
             scope,
             duration,
+            break_glass,
             verdict,
             ..
         } => format!(
-            "{} asked for {scope} for {duration}{}",
+            "{} asked for {scope} for {duration}{}{}",
             principal.id.name(),
+            emergency(break_glass),
             by(&verdict.policies)
         ),
-        Fact::Approved { approval, .. } => {
+        Fact::Approved {
+            approval,
+            narrowed_to,
+            ..
+        } => {
             let kinds: Vec<_> = approval.kinds.iter().map(ToString::to_string).collect();
-            format!("{} as {}", approval.approver, kinds.join(" and "))
+            let lent = approval
+                .on_behalf_of
+                .map(|it| format!(" on behalf of {it}"));
+            let less = narrowed_to.map(|it| format!(", to {it} only"));
+            format!(
+                "{} as {}{}{}",
+                approval.approver,
+                kinds.join(" and "),
+                lent.unwrap_or_default(),
+                less.unwrap_or_default()
+            )
+        }
+        Fact::ExtensionRequested {
+            extension, verdict, ..
+        } => format!(
+            "asks for {} in all{}",
+            extension.duration,
+            match verdict.outcome {
+                Outcome::Granted => by(&verdict.policies),
+                Outcome::NeedsApproval => ", if people agree".to_owned(),
+                Outcome::Denied => ", in vain".to_owned(),
+            }
+        ),
+        Fact::ExtensionDenied { approver, .. } => {
+            format!("{approver}, and the window there is goes on")
         }
         Fact::Denied { approver, .. } => approver.to_string(),
         Fact::IssueIntended {
@@ -227,12 +271,75 @@ fn who(canonical: &[u8]) -> Option<String> {
         } => format!("session {session}, {access_key_id} until {expires_at}"),
         Fact::IssueFailed { session, code, .. } => format!("session {session}: {code}"),
         Fact::IssueUnknown { session, .. } => format!("session {session}"),
+        Fact::Revoked { by, .. } => format!("{} ended it", by.name()),
+        Fact::Reviewed { reviewer, .. } => format!("{reviewer} closed the post-review"),
+        Fact::RevocationWritten {
+            role_arn,
+            policy,
+            grants,
+            all_before,
+        } => written(&role_arn, policy.is_some(), &grants, all_before),
+        Fact::RevocationVerified { role_arn, .. } => {
+            format!("{}: IAM was asked again, and denies", role_arn.as_str())
+        }
+        Fact::Delegated { delegation } => format!(
+            "{} {} may approve on behalf of {} from {} until {}",
+            story::short(delegation.id.as_str()),
+            delegation.delegate,
+            delegation.lender,
+            delegation.opens_at.floor_s(),
+            delegation.closes_at.floor_s()
+        ),
+        Fact::DelegationEnded { delegation } => {
+            format!("{} was taken back", story::short(delegation.as_str()))
+        }
         Fact::Kept { keep_for_s, .. } => format!("for {keep_for_s} s after the last word"),
         Fact::Withdrawn { unheard, .. } | Fact::Released { unheard, .. } => match unheard {
             true => "nothing was heard of the requester any more".to_owned(),
             false => return None,
         },
     })
+}
+
+fn emergency(break_glass: bool) -> String {
+    match break_glass {
+        true => format!(" {}", story::emergency::MARK),
+        false => String::new(),
+    }
+}
+
+/// What IAM took: which role denies how many more, and whether all that was made before a moment had to be denied.
+fn written(
+    role: &RoleArn,
+    is_there: bool,
+    grants: &[RequestId],
+    all_before: Option<Moment>,
+) -> String {
+    let role = role.as_str();
+    if !is_there {
+        return format!("{role}: nothing is left to be denied, and IAM removed the policy");
+    }
+    let ids: Vec<String> = grants
+        .iter()
+        .take(NAMED_MAX)
+        .map(|id| story::short(id.as_str()))
+        .collect();
+    let more = match grants.len() > NAMED_MAX {
+        true => ", …",
+        false => "",
+    };
+    let denies = match grants.len() {
+        0 => "denies no further grant".to_owned(),
+        1 => format!("denies 1 more grant: {}", ids.join(", ")),
+        count => format!("denies {count} more grants: {}{more}", ids.join(", ")),
+    };
+    let all = all_before.map(|moment| {
+        format!("; there was no room for each, so every session made before {moment} is denied")
+    });
+    format!(
+        "{role}: IAM took the policy that {denies}{}",
+        all.unwrap_or_default()
+    )
 }
 
 fn by(policies: &[String]) -> String {

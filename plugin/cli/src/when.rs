@@ -1,0 +1,114 @@
+//! A moment as people type it: how far ahead it lies, a date, or RFC 3339.
+
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use writ_engine::Moment;
+
+/// Digits of one number: more than anyone means, and no sum of such overflows.
+const DIGITS_MAX: usize = 4;
+
+/// Characters of a date: `2026-12-01`.
+const DATE_LEN: usize = 10;
+
+/// A moment as it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// So many seconds from now.
+    Ahead(u32),
+    /// Then.
+    At(Moment),
+}
+
+impl When {
+    /// The moment, for whoever typed it at `now`.
+    pub(crate) fn after(self, now: Moment) -> Moment {
+        match self {
+            When::Ahead(seconds) => now.plus_s(seconds),
+            When::At(moment) => moment,
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<When, String> {
+        if let Some(seconds) = ahead(text) {
+            return Ok(When::Ahead(seconds));
+        }
+        // A date is its first moment, in the time zone of everything that is printed.
+        let date = (text.len() == DATE_LEN)
+            .then(|| text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok())
+            .flatten()
+            .and_then(|zoned| Moment::from_ms(zoned.timestamp().as_millisecond()));
+        date.or_else(|| text.parse().ok())
+            .map(When::At)
+            .ok_or_else(|| {
+                "write it like `7d`, `12h`, `2026-12-01` or `2026-12-01T09:00:00Z`".to_owned()
+            })
+    }
+}
+
+/// Seconds of `1d12h`: each unit once, largest first, no sign, no space.
+fn ahead(text: &str) -> Option<u32> {
+    let mut rest = text;
+    let mut total: u32 = 0;
+    for (unit, seconds) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
+        if let Some((digits, after)) = rest.split_once(unit) {
+            let plain = digits.bytes().all(|b| b.is_ascii_digit());
+            if digits.is_empty() || digits.len() > DIGITS_MAX || !plain {
+                return None;
+            }
+            let count: u32 = digits.parse().ok()?;
+            total = total.saturating_add(count.saturating_mul(seconds));
+            rest = after;
+        }
+    }
+    (rest.is_empty() && total > 0).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_typed_as_people_say_it() {
+        let now: Moment = "2026-11-21T09:00:00Z".parse().unwrap();
+        for (text, moment) in [
+            ("7d", "2026-11-28T09:00:00Z"),
+            ("1d12h", "2026-11-22T21:00:00Z"),
+            ("30m", "2026-11-21T09:30:00Z"),
+            ("20s", "2026-11-21T09:00:20Z"),
+            ("2026-12-01", "2026-12-01T00:00:00Z"),
+            ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
+            ("2026-12-01T10:00:00+01:00", "2026-12-01T09:00:00Z"),
+        ] {
+            let when: When = text.parse().unwrap();
+            assert_eq!(when.after(now).to_string(), moment, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_meant_in_two_ways_is_refused() {
+        for text in [
+            "",
+            "7",
+            "d",
+            "0d",
+            "-7d",
+            "7 d",
+            "h7",
+            "12h7d",
+            "99999d",
+            "2026-13-01",
+            "01.12.2026",
+            "2026-12-01 09:00",
+            "2026-12-01T09:00",
+            "tomorrow",
+        ] {
+            assert!(text.parse::<When>().is_err(), "{text}");
+        }
+    }
+}
