@@ -7,6 +7,7 @@ pub(crate) mod credentials;
 pub(crate) mod demo;
 pub(crate) mod deny;
 pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod journal;
 pub(crate) mod policy;
