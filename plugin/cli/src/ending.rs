@@ -135,12 +135,11 @@ fn not_possible(requests: &[v1::Request]) -> Option<Failure> {
         let revocation = it.revocation.as_ref();
         revocation.is_some_and(|it| it.state() == State::NotPossible)
     };
-    let count = requests.iter().filter(|it| never(it)).count();
-    (count > 0).then(|| {
+    requests.iter().any(never).then(|| {
         Failure::new(
             Exit::NotSeenDenied,
             "not_possible",
-            format!("the broker has no identity to revoke with: sessions of {count} ended requests go on until they end by themselves"),
+            "the broker has no identity to revoke with: sessions that AWS gave go on until they end by themselves",
         )
         .hint("nothing more is issued; whoever runs the broker can give it one with `revoker` in its `aws` block")
     })

@@ -6,102 +6,15 @@
     reason = "a test stops where it cannot go on"
 )]
 
+mod dev;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-struct Dev {
-    folder: tempfile::TempDir,
-    address: String,
-    child: Child,
-}
-
-impl Dev {
-    /// Starts one in a fresh folder, and returns once it has printed everything, so that it is known to listen.
-    fn start() -> Dev {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_writ"))
-            .args(["dev", "--folder"])
-            .arg(folder.path().join("world"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map(|line| line.unwrap())
-            .find_map(|line| line.strip_prefix("export WRIT_ADDR=").map(str::to_owned))
-            .unwrap();
-        assert!(lines.any(|line| line.unwrap().contains("journal follow")));
-        Dev {
-            folder,
-            address,
-            child,
-        }
-    }
-
-    fn world(&self) -> std::path::PathBuf {
-        self.folder.path().join("world")
-    }
-
-    /// `writ` as one of the world's people or jobs would type it.
-    fn writ(&self, who: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_writ"));
-        command
-            .args(arguments)
-            .env("WRIT_ADDR", &self.address)
-            .env("WRIT_TOKEN_FILE", self.world().join("tokens").join(who))
-            .env("XDG_RUNTIME_DIR", self.folder.path())
-            .env_remove("WRIT_TOKEN")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, who: &str, arguments: &[&str]) -> Ran {
-        Ran::of(&self.writ(who, arguments).output().unwrap())
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn of(output: &Output) -> Ran {
-        Ran {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
-            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
-        }
-    }
-
-    /// Ended with this code.
-    fn ends(self, code: i32) -> Ran {
-        assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap()
-    }
-
-    fn id(&self) -> String {
-        self.stdout.lines().next().unwrap().to_owned()
-    }
-}
+use dev::{Dev, Ran};
 
 const ASK: [&str; 6] = [
     "request",
@@ -114,7 +27,7 @@ const ASK: [&str; 6] = [
 
 #[test]
 fn a_request_goes_from_pending_to_credentials_to_released() {
-    let dev = Dev::start();
+    let dev = Dev::start(None);
     let asked = dev.run("mia", &[&ASK[..], &["--no-wait"]].concat()).ends(7);
     assert!(asked.stderr.contains("waiting for 1 manager: pat"));
     let id = asked.id();
@@ -136,7 +49,7 @@ fn a_request_goes_from_pending_to_credentials_to_released() {
 
 #[test]
 fn a_no_and_a_deadline_and_a_withdrawal_have_their_own_codes() {
-    let dev = Dev::start();
+    let dev = Dev::start(None);
     let late = dev
         .run("mia", &[&ASK[..], &["--timeout", "1s"]].concat())
         .ends(6);
@@ -164,7 +77,7 @@ fn a_no_and_a_deadline_and_a_withdrawal_have_their_own_codes() {
 
 #[test]
 fn a_refusal_names_the_policy_the_condition_and_what_would_work() {
-    let dev = Dev::start();
+    let dev = Dev::start(None);
     let refused = dev
         .run("ci-branch", &["can", "payments-deploy", "--for", "10m"])
         .ends(3);
@@ -189,7 +102,7 @@ fn a_refusal_names_the_policy_the_condition_and_what_would_work() {
 
 #[test]
 fn exec_passes_the_code_and_the_signal_on_and_gives_the_window_back() {
-    let dev = Dev::start();
+    let dev = Dev::start(None);
     let exec = |script: &str| {
         let mut command = dev.writ(
             "sam",
@@ -243,7 +156,7 @@ fn exec_passes_the_code_and_the_signal_on_and_gives_the_window_back() {
 
 #[test]
 fn credential_process_can_be_asked_more_often_than_a_grant_has_sessions() {
-    let dev = Dev::start();
+    let dev = Dev::start(None);
     let ask = [
         "credentials",
         "prod-db-read",
@@ -263,7 +176,7 @@ fn credential_process_can_be_asked_more_often_than_a_grant_has_sessions() {
 
 #[test]
 fn the_journal_verifies_offline_and_a_text_can_be_erased_from_it() {
-    let mut dev = Dev::start();
+    let mut dev = Dev::start(None);
     let asked = dev.run("mia", &[&ASK[..], &["--no-wait"]].concat()).ends(7);
     let id = asked.id();
     let head = dev.run("audrey", &["journal", "checkpoint", "--json"]);
@@ -319,6 +232,9 @@ fn errors_are_told_apart_before_any_broker_is_asked() {
     writ(&["request", "db", "--token", "secret"]).ends(2);
     writ(&["policy", "check", "nowhere"]).ends(1);
     writ(&["serve", "--check"]).ends(1);
+    // There 2 is a finding.
+    writ(&["doctor", "--nonsense"]).ends(1);
+    writ(&["doctor", "--config", "nowhere.hcl"]).ends(1);
     let failed = writ(&["scopes", "--json"]).ends(2);
     let error: Value = serde_json::from_str(&failed.stderr).unwrap();
     assert_eq!(error["schema_version"], 1);

@@ -9,7 +9,7 @@ use writ_engine::bundle::hcl::{Placed, Reader, Value};
 use writ_engine::digest::{CommitId, NotACommitId};
 
 use super::{Config, Listener, Log, Store, TlsFiles};
-use crate::aws::{AwsSettings, CredentialSource, RevokerSettings};
+use crate::aws::{AwsSettings, CredentialSource, RevokerSettings, on_loopback};
 use crate::bundle::{BranchSettings, Rewrite, Signed, Source};
 use crate::identity::{Algorithm, IssuerConfig, IssuerKind};
 use crate::limits::SOCKET_PATH_MAX;
@@ -417,9 +417,9 @@ fn revoker(
     // A sandbox stands in for all of AWS; what is meant for it must not go to AWS.
     let endpoint_url = endpoint_url
         .map(|it| it.value)
-        .or_else(|| issuing_at.filter(|url| is_here(url)).map(str::to_owned));
+        .or_else(|| issuing_at.filter(|url| on_loopback(url)).map(str::to_owned));
     let credentials = credentials?;
-    let in_a_sandbox = endpoint_url.as_deref().is_some_and(is_here);
+    let in_a_sandbox = endpoint_url.as_deref().is_some_and(on_loopback);
     if issuing == Some(&credentials) && !in_a_sandbox {
         document.error(
             place.unwrap_or(head),
@@ -467,17 +467,6 @@ fn credentials(
             None
         }
     }
-}
-
-/// Whether an address that was checked is on this machine.
-fn is_here(url: &str) -> bool {
-    writ_api::address::Address::parse(url).is_ok_and(|it| {
-        let host = it.host().trim_matches(['[', ']']);
-        host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
-    })
 }
 
 fn check_endpoint(text: &str) -> Result<String, String> {

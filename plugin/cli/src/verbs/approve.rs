@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::story::{self, extension};
 
-/// Consent to a request, or to the longer window that waits, exactly as it is shown to you
+/// Consent to a request, or to a longer window, exactly as it is shown to you
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The request's id, or its end
@@ -51,8 +51,23 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         kinds: args.kinds,
         digest: Some(args.digest.unwrap_or(shown)),
         duration: args.duration.map(clock::on_the_wire),
-        on_behalf_of: args.on_behalf_of,
+        on_behalf_of: args.on_behalf_of.clone(),
     };
-    let answer = answer(client.requests().approve_request(call)).await?;
+    let answer = answer(client.requests().approve_request(call)).await;
+    let answer = answer.map_err(|failure| match args.on_behalf_of {
+        None if failure.reason == "not_permitted" => with_lending(failure),
+        None | Some(_) => failure,
+    })?;
     super::changed(context, &promised(answer.request, "request")?)
+}
+
+/// Whoever stands in for somebody may have forgotten to say so.
+fn with_lending(failure: Failure) -> Failure {
+    let lending =
+        "a right that is lent to you (`writ delegations`) is used with `--on-behalf-of NAME`";
+    let hint = match &failure.hint {
+        Some(hint) => format!("{hint}; {lending}"),
+        None => lending.to_owned(),
+    };
+    failure.hint(hint)
 }

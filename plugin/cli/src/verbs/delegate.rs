@@ -18,7 +18,6 @@ use crate::when::When;
 /// says, at each approval, and so it does whether you two may do this at all. Neither of you approves what either asked
 /// for, and together you count as one person.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Who is to stand in for you, by their name in the directory
     #[arg(long, value_name = "NAME", required_unless_present = "end")]

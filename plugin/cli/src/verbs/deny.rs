@@ -8,7 +8,7 @@ use crate::context::{Context, answer, promised};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Say no to a request, which ends it, or to the longer window that waits, which ends that wish alone
+/// Say no to a request, or to the longer window that waits; one such word ends it
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The request's id, or its end

@@ -28,6 +28,9 @@ const NOT_FOUND: u8 = 127;
 const NOT_RUNNABLE: u8 = 126;
 
 /// Ask for a scope, wait, and run a command with its credentials; the window ends with the command
+///
+/// The command's environment has the credentials of its start, and nothing can change them there. One that is to run on in
+/// a window that `writ extend` made longer takes new ones from a profile with `writ credentials … --format process`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The scope, as `writ scopes` lists it

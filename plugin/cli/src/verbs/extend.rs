@@ -20,8 +20,7 @@ use crate::story::{self, extension};
 /// The window goes on meanwhile, and whatever is decided nothing of it is lost. Where it becomes longer, `writ credentials`
 /// renews past its old end. A new wish takes the place of one that still waits.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
-#[group(id = "length", required = true, multiple = false, args = ["by", "duration"])]
+#[command(group(clap::ArgGroup::new("length").required(true).args(["by", "duration"])))]
 pub(crate) struct Args {
     /// The request's id, or its end
     id: String,

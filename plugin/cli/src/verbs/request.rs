@@ -15,7 +15,6 @@ use crate::story;
 /// In an emergency `--break-glass` asks by the policy's own way in for such: people are told at once, every view marks it,
 /// and somebody else has to close a post-review by a deadline. It is never taken unless it is asked for so.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The scope, as `writ scopes` lists it
     scope: String,

@@ -10,9 +10,8 @@ use crate::failure::Failure;
 /// Close the post-review that somebody else's emergency left, once it is over
 ///
 /// `writ requests --to-review` lists those you may close; `writ journal list --request ID` tells what happened under it,
-/// and AWS CloudTrail what was done with it: the request's id is in each session's name and in its tag `writ_grant`.
+/// and AWS CloudTrail what was done with it: the request's id is in each session's name and in its tag `writ:grant`.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The request's id, or its end
     id: String,

@@ -20,10 +20,9 @@ use crate::story;
 /// was asked again, and denies). It is retried until then. `--wait` waits for it; `writ show` says how far it has come.
 /// Your own request: `writ withdraw` before its window opens, `writ release` afterwards.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["id", "person"])))]
 pub(crate) struct Args {
     /// The request's id, or its end
-    #[arg(required_unless_present = "person", conflicts_with = "person")]
     id: Option<String>,
     /// End everything that this person holds or has asked for, also through the workloads they answer for
     #[arg(long, value_name = "NAME")]

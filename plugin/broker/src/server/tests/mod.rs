@@ -2,6 +2,7 @@
 
 mod calls;
 mod door;
+mod grants;
 mod keeping;
 mod life;
 mod limits;
