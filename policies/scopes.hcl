@@ -98,9 +98,25 @@ scope "prod-admin" {
   request_ttl    = "4h"
   activation_ttl = "1h"
 
+  # Whoever may break the glass is policy (access.cedar). These groups are told of it at once, and someone else has to close
+  # the post-review before its time is up. Without this block there is no emergency for a scope.
+  break_glass {
+    announce   = ["platform-leads", "security"]
+    review_ttl = "72h"
+  }
+
+  # When nobody has decided after a while, these are asked too. It gives them no right that the policies do not give.
+  escalation {
+    after = "30m"
+    to    = "security"
+  }
+
   aws {
     role_arn = "arn:aws:iam::123456789012:role/jit-prod-admin"
     region   = "eu-west-1"
+
+    # Short sessions, renewed within the window: when renewals end, so does access soon, whatever AWS is told.
+    lease = "15m"
 
     # No `iam:*` and no `sts:*`: a session that makes users or assumes roles would outlive its window.
     session_policy = {

@@ -594,6 +594,8 @@ impl Case {
             self.stage = Stage::Approved { at: approved_at };
             self.extension_pending = None;
             self.extensions.clear();
+            // Nothing was used, so nothing is owed; a window that is opened after all owes a review of its own.
+            self.review = None;
         }
         Ok(())
     }

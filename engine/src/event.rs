@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::{Approval, Kind};
 use crate::delegation::{Delegation, DelegationId};
-use crate::digest::{Commitment, Digest};
+use crate::digest::{CommitId, Commitment, Digest};
 use crate::principal::{Principal, PrincipalId, UserId};
 use crate::request::{Extension, Request, RequestId};
 use crate::scope::{RoleArn, ScopeId};
@@ -59,11 +59,15 @@ pub struct NotCanonical(String);
 pub enum Fact {
     /// A bundle came into force.
     ///
-    /// No git commit is named: files in a work tree need not be those of its `HEAD`, and only git's own object store could
-    /// tell. The digest is of the files themselves, and a commit is found by it (`policies/README.md`).
+    /// Of one from a branch of a git repository, the commit is the one that its files were read from, out of git's objects;
+    /// the newest of these is what the branch must descend from. One from a folder names none: files in a work tree need not
+    /// be those of its `HEAD`, and a commit is found by the digest (`policies/README.md`).
     BundleLoaded {
         /// Its digest.
         bundle: Digest,
+        /// The commit that it was read from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<CommitId>,
     },
     /// Someone asked, and the policy did not say no.
     Requested {

@@ -305,8 +305,9 @@ impl<'b> Replay<'b> {
                     scope,
                     duration: *duration,
                     ticket: ticket.as_deref(),
+                    break_glass: *break_glass,
                 };
-                self.refused(seq, at, &wish, text, *break_glass, verdict);
+                self.refused(seq, at, &wish, text, verdict);
                 Ok(())
             }
             Fact::Requested {
@@ -387,11 +388,17 @@ impl<'b> Replay<'b> {
         })
     }
 
-    // What the same principal owed for other emergencies at this point of the record.
+    // What the same person owed for other emergencies at this point of the record, whichever identity they used.
     fn standing(&self, principal: &PrincipalId, except: Option<&RequestId>) -> Standing {
+        let directory = self.bundle.directory();
+        let person = |id: &PrincipalId| match directory.person_behind(id) {
+            Some(person) => PrincipalId::User(person.clone()),
+            None => id.clone(),
+        };
+        let own = person(principal);
         let owed = self.cases.values().filter(|past| {
             let request = past.case.request();
-            request.principal.id == *principal
+            person(&request.principal.id) == own
                 && Some(&request.id) != except
                 && matches!(past.case.review(), Review::Open { .. })
         });
@@ -406,7 +413,6 @@ impl<'b> Replay<'b> {
         at: Moment,
         wish: &Wish<'_>,
         reason: Option<&str>,
-        break_glass: bool,
         then: &Verdict,
     ) {
         self.requests += 1;
@@ -419,7 +425,7 @@ impl<'b> Replay<'b> {
                 reason: reason.unwrap_or_default(),
                 ticket: wish.ticket,
             };
-            Now::Decided(match break_glass {
+            Now::Decided(match wish.break_glass {
                 true => {
                     let standing = self.standing(&wish.principal.id, None);
                     check_break_glass(self.bundle, &draft, standing, at)
@@ -504,6 +510,7 @@ struct Wish<'a> {
     scope: &'a ScopeId,
     duration: Duration,
     ticket: Option<&'a str>,
+    break_glass: bool,
 }
 
 impl<'a> Wish<'a> {
@@ -514,6 +521,7 @@ impl<'a> Wish<'a> {
             scope: &request.scope,
             duration: request.duration,
             ticket: request.ticket.as_deref(),
+            break_glass: request.break_glass.is_some(),
         }
     }
 
@@ -525,7 +533,7 @@ impl<'a> Wish<'a> {
         if reason.is_some() {
             return None;
         }
-        let readers = readers_of_the_reason(bundle, self.principal, self.scope);
+        let readers = readers_of_the_reason(bundle, self.principal, self.scope, self.break_glass);
         (!readers.is_empty()).then_some(Now::ReasonErased(readers))
     }
 

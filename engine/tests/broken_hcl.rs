@@ -56,6 +56,12 @@ fn a_sound_bundle_loads_without_a_warning() {
     assert_eq!(scope.request_ttl_s, 30 * 86_400);
     assert_eq!(scope.activation_ttl_s, 86_400 + 12 * 3_600 + 30 * 60 + 5);
     assert_eq!(scope.aws.max_session_s, 43_200);
+    assert_eq!(scope.aws.lease_s, Some(900));
+    let emergency = scope.break_glass.as_ref().unwrap();
+    assert!(emergency.announce.iter().eq(["leads"]));
+    assert_eq!(emergency.review_ttl_s, 30 * 86_400);
+    let escalation = scope.escalation.as_ref().unwrap();
+    assert_eq!((escalation.after_s, escalation.to.as_str()), (1, "leads"));
     let statement = scope.aws.statements.first().unwrap();
     assert_eq!(
         statement.resource,

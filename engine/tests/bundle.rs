@@ -107,6 +107,10 @@ fn a_file_that_nothing_reads_is_refused_unless_it_lies_beside_the_bundle() {
     for path in ["guardrails.ceder", "scope.hcl", "more/guardrails.cedar"] {
         assert_eq!(with(path), [format!("nothing reads `{path}`")]);
     }
+    assert_eq!(
+        with("Access.cedar"),
+        ["`Access.cedar` and `access.cedar` differ only by case"]
+    );
     for path in [
         "",
         "../access.cedar",

@@ -354,6 +354,7 @@ fn case(user: &str, scope: &str, bundle: Digest) -> Case {
         decide_by: now.plus_s(3_600),
         activation_ttl_s: 3_600,
         bundle,
+        break_glass: None,
     };
     let verdict = Verdict {
         bundle,

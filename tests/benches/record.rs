@@ -43,6 +43,7 @@ pub(crate) fn case(number: u64) -> [Entry; EVENTS_A_CASE] {
         decide_by: at.plus_s(86_400),
         activation_ttl_s: 28_800,
         bundle,
+        break_glass: None,
     };
     let (id, request_digest) = (request.id.clone(), request.digest());
     let intended = Fact::IssueIntended {
@@ -53,6 +54,7 @@ pub(crate) fn case(number: u64) -> [Entry; EVENTS_A_CASE] {
         role_arn: RoleArn::new("arn:aws:iam::123456789012:role/jit-prod-db-read").expect("an ARN"),
         duration_s: 2_700,
         session_policy: Digest::of("writ.bench", &number.to_be_bytes()),
+        chains: false,
         verdict: verdict(),
     };
     let issued = Fact::Issued {

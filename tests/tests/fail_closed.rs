@@ -119,6 +119,7 @@ async fn check(client: &Client) -> Result<v1::decision::Outcome, Problem> {
         }),
         reason: String::new(),
         ticket: None,
+        break_glass: false,
     };
     let reply = client
         .scopes()

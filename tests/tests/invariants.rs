@@ -188,6 +188,7 @@ async fn invariant_3_the_digest_of_grant_request_and_approvals_is_one() {
         id: id.to_owned(),
         kinds: vec![],
         digest: Some(digest.to_owned()),
+        ..Default::default()
     };
     let mismatch = pat
         .requests()

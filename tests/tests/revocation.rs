@@ -296,10 +296,7 @@ async fn without_an_identity_to_revoke_with_it_is_said_that_the_sessions_go_on()
     let revoker = "  revoker {\n    credentials      = \"profile\"\n    credentials_file = \"revoker\"\n  }\n";
     edit(&config, revoker, "");
     let inside = Inside::of(world).await;
-    let (sam, zoe) = (
-        inside.as_person("sam").await,
-        inside.as_person("zoe").await,
-    );
+    let (sam, zoe) = (inside.as_person("sam").await, inside.as_person("zoe").await);
     let (id, given) = inside.access(&sam, 1_800).await;
     let ended = revoke(&zoe, &id).await.unwrap();
     assert_eq!(step(&ended), Step::NotPossible);
@@ -311,7 +308,8 @@ async fn without_an_identity_to_revoke_with_it_is_said_that_the_sessions_go_on()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_hundred_revocations_on_one_role_leave_no_room_and_the_oldest_are_covered_by_a_moment() {
+async fn four_hundred_revocations_on_one_role_leave_no_room_and_the_oldest_are_covered_by_a_moment()
+{
     let mut inside = Inside::start().await;
     let zoe = inside.as_person("zoe").await;
     // An IAM that is away, so that all of them come at once; and grants that go on, from before and from after.
@@ -447,10 +445,7 @@ async fn a_broker_that_is_killed_after_its_word_and_before_iams_carries_it_out_w
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_or_slow_or_no_changes_nothing_but_the_time() {
     let inside = Inside::start().await;
-    let (sam, zoe) = (
-        inside.as_person("sam").await,
-        inside.as_person("zoe").await,
-    );
+    let (sam, zoe) = (inside.as_person("sam").await, inside.as_person("zoe").await);
     for fault in [
         Fault::LostReply,
         Fault::Throttle,
@@ -479,10 +474,7 @@ async fn an_answer_that_is_lost_or_slow_or_no_changes_nothing_but_the_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_removes_the_denials_at_aws_finds_them_written_again_and_an_alarm() {
     let inside = Inside::start().await;
-    let (sam, zoe) = (
-        inside.as_person("sam").await,
-        inside.as_person("zoe").await,
-    );
+    let (sam, zoe) = (inside.as_person("sam").await, inside.as_person("zoe").await);
     let (id, given) = inside.access(&sam, 3_600).await;
     revoke(&zoe, &id).await.unwrap();
     until(&zoe, &id, Step::Verified).await;
@@ -495,7 +487,13 @@ async fn who_removes_the_denials_at_aws_finds_them_written_again_and_an_alarm() 
     ];
     let endpoint = inside.world.sandbox.endpoint_url();
     let someone = Session::new(inside.world.revoker_keys(), "us-east-1");
-    assert!(someone.query(&endpoint, "iam", &remove).await.unwrap().allowed());
+    assert!(
+        someone
+            .query(&endpoint, "iam", &remove)
+            .await
+            .unwrap()
+            .allowed()
+    );
     assert!(inside.works(&given).await);
     inside.pass_s(301);
     inside.carry_out().await;
@@ -514,7 +512,9 @@ async fn everything_a_person_holds_is_ended_and_what_may_not_be_is_counted() {
     let waiting = ask(&sam, wish("prod-db-read", 900, "INC-43"))
         .await
         .unwrap();
-    let other = ask(&mia, wish("prod-db-read", 900, "INC-44")).await.unwrap();
+    let other = ask(&mia, wish("prod-db-read", 900, "INC-44"))
+        .await
+        .unwrap();
     let person = |person: &str| v1::RevokePersonRequest {
         person: person.to_owned(),
         reason: "left the company".to_owned(),
@@ -533,8 +533,5 @@ async fn everything_a_person_holds_is_ended_and_what_may_not_be_is_counted() {
     assert!(!inside.works(&given).await);
     assert!(issue(&sam, &waiting.id).await.is_err());
     let others = show(&mia, &other.id).await;
-    assert!(matches!(
-        others.state,
-        Some(v1::request::State::Pending(_))
-    ));
+    assert!(matches!(others.state, Some(v1::request::State::Pending(_))));
 }

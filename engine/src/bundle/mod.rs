@@ -257,7 +257,16 @@ fn check_paths(files: &BundleFiles, report: &mut Report) {
             Some("write the first policy into `access.cedar`".to_owned()),
         );
     }
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for path in files.0.keys() {
+        // Where a file system knows no case, one of the two would vanish without a word.
+        if let Some(first) = seen.insert(path.to_lowercase(), path) {
+            report.push_file(
+                path,
+                format!("`{first}` and `{path}` differ only by case"),
+                Some("give each file a name of its own".to_owned()),
+            );
+        }
         match role(path) {
             Role::Part | Role::Beside => {}
             Role::BadPath => report.push_file(

@@ -77,9 +77,13 @@ impl<'a> Asker<'a> {
     }
 
     /// Whether some permit's head names this principal and the scope, to open a window of it at all.
-    pub(super) fn may_name(&self, scope: &ScopeId) -> bool {
-        self.may_open(self.index().activate(), scope)
-            || self.may_open(self.index().break_glass(), scope)
+    pub(super) fn may_name(&self, scope: &Scope) -> bool {
+        self.may_open(self.index().activate(), &scope.id) || self.may_break(scope)
+    }
+
+    /// Whether some permit's head names this principal and the scope for an emergency, and the scope has terms for one.
+    pub(super) fn may_break(&self, scope: &Scope) -> bool {
+        scope.break_glass.is_some() && self.may_open(self.index().break_glass(), &scope.id)
     }
 
     /// Whether some permit's head names this principal, the scope and this action.

@@ -142,6 +142,9 @@ impl Index {
         ]
         .into_iter()
         .chain(index.kinds.iter().map(|(_, action)| action))
+        // No policy was checked for an action that the schema leaves out, so none is about it: not even one whose head names
+        // every action.
+        .filter(|action| policies.schema.actions().any(|known| known == *action))
         .cloned()
         .collect();
         for policy in policies.set.policies() {

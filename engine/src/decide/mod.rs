@@ -492,7 +492,7 @@ pub fn offers(bundle: &Bundle, principal: &Principal, now: Moment) -> Vec<Offer>
     let index = bundle.index();
     let offer = |scope: &Scope| {
         let activated = asker.may_open(index.activate(), &scope.id);
-        let broken = scope.break_glass.is_some() && asker.may_open(index.break_glass(), &scope.id);
+        let broken = asker.may_break(scope);
         if !activated && !broken {
             return None;
         }
@@ -521,6 +521,7 @@ const REASON_SOME: &str = "a reason";
 
 /// Whether a scope exists for `principal`: whether it would be in [`offers`].
 pub fn may_see_scope(bundle: &Bundle, principal: &Principal, scope: &ScopeId) -> bool {
-    let exists = bundle.scope(scope).is_some();
-    exists && Asker::of(bundle, principal).is_some_and(|asker| asker.may_name(scope))
+    bundle.scope(scope).is_some_and(|scope| {
+        Asker::of(bundle, principal).is_some_and(|asker| asker.may_name(scope))
+    })
 }

@@ -31,12 +31,13 @@ pub(crate) fn stranger(
     }
 }
 
-/// The policies that read `context.reason` and could matter to such a request, to the consents it has, or to whom it could have
-/// one from.
+/// The policies that read `context.reason` and could matter to such a request, in an emergency or not, to the consents it
+/// has, or to whom it could have one from.
 pub(crate) fn readers_of_the_reason(
     bundle: &Bundle,
     principal: &Principal,
     scope: &ScopeId,
+    break_glass: bool,
 ) -> Vec<PolicyRef> {
     let Some(asker) = Asker::of(bundle, principal) else {
         return Vec::new();
@@ -44,7 +45,11 @@ pub(crate) fn readers_of_the_reason(
     let (index, policies) = (asker.index(), asker.policies());
     let line = Line::of(&policies.entities, &policies.types.scope(scope));
     let mut ids: BTreeSet<&PolicyId> = BTreeSet::new();
-    let slice = index.slice(index.activate(), &asker.line, &line);
+    let action = match break_glass {
+        true => index.break_glass(),
+        false => index.activate(),
+    };
+    let slice = index.slice(action, &asker.line, &line);
     let heads = slice.heads();
     ids.extend(
         heads

@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod clock;
 pub mod config;
 pub mod desk;
+pub mod doctor;
 pub mod identity;
 pub mod journal;
 pub mod limits;

@@ -120,11 +120,11 @@ pub const DRAIN_S: u64 = 20;
 /// and outcomes go on. An end is about a kilobyte, so this holds the ends of tens of thousands of requests.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How often the bundle's folder is looked at, in milliseconds. A change must look the same twice before it is read, so
-/// that a file being saved is not taken for a shorter one.
+/// How often the bundle's folder or branch is looked at, in milliseconds. A change of a folder must look the same twice before
+/// it is read, so that a file being saved is not taken for a shorter one.
 pub const BUNDLE_POLL_MS: u64 = 1_000;
 
-/// How often a broken bundle is mentioned again in the log while it stays broken, in seconds.
+/// How often a broken bundle is mentioned again in the log while it stays broken, and a branch is read again, in seconds.
 pub const BUNDLE_REMINDER_S: u64 = 300;
 
 /// Largest configuration file, in bytes; a long one has two kilobytes.

@@ -8,8 +8,8 @@ use writ_api::v1::request::State;
 /// Added to a signal's number, as shells do: the code of a command that a signal ended.
 pub(crate) const SIGNAL_BASE: u8 = 128;
 
-/// `writ policy` has codes of its own, which CI systems match on: it asks no broker, so what 2 and 3 mean elsewhere cannot
-/// happen there.
+/// `writ policy` and `writ doctor` have codes of their own, which CI systems match on: they ask no broker, so what 2 and 3
+/// mean elsewhere cannot happen there.
 const OF_POLICY_FINDINGS: u8 = 2;
 
 /// See [`OF_POLICY_FINDINGS`].
@@ -22,6 +22,7 @@ macro_rules! exits {
         pub(crate) enum Exit {
             $($(#[$doc])* $name,)*
             /// `writ policy`: a change is at or over `--fail-on`, a lock is stale, a test failed, or the tests test too little.
+            /// `writ doctor`: something is wrong at AWS.
             Findings,
             /// `writ policy`: the bundle is not one that a broker would take, or a test file cannot be read.
             InvalidBundle,
@@ -90,6 +91,10 @@ pub(crate) fn help() -> String {
          a change at or over `--fail-on`, a stale lock, a file that `fmt` would change, a failed\n  \
          test, too little coverage, a mutant that no test noticed) or 3 (the bundle, or a\n  \
          file of tests, is invalid).\n",
+    );
+    text.push_str(
+        "  `writ doctor` ends with 0 (nothing worse than warnings), 1 (something could not be checked, or\n  \
+         the command line is wrong) or 2 (something is wrong).\n",
     );
     text.push_str("  `writ exec` ends with its command's code, or 128 and the number of the signal that ended it.");
     text

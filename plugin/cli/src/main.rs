@@ -48,6 +48,7 @@ enum Verb {
     Demo(verbs::demo::Args),
     Dev(verbs::dev::Args),
     Serve(verbs::serve::Args),
+    Doctor(verbs::doctor::Args),
     Request(verbs::request::Args),
     Requests(verbs::requests::Args),
     Show(verbs::show::Args),
@@ -100,16 +101,18 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A command line that is none, or that asks for help. For `writ policy`, 2 means findings, so it ends with 1 there.
+/// A command line that is none, or that asks for help. For `writ policy` and `writ doctor`, 2 means findings, so it ends
+/// with 1 there.
 fn misread(error: &clap::Error) -> ExitCode {
     // There is nobody to tell when that fails.
     let _ = error.print();
     let verbs = Cli::command();
     let is_verb = |word: &String| verbs.find_subcommand(word).is_some();
-    let of_policy = std::env::args().skip(1).find(is_verb).as_deref() == Some("policy");
+    let verb = std::env::args().skip(1).find(is_verb);
+    let finds = matches!(verb.as_deref(), Some("policy" | "doctor"));
     match error.exit_code() {
         0 => Exit::Done.into(),
-        _ if of_policy => Exit::Error.into(),
+        _ if finds => Exit::Error.into(),
         _ => Exit::Usage.into(),
     }
 }
@@ -119,6 +122,7 @@ async fn run(context: &Context, verb: Verb) -> Result<Exit, Failure> {
         Verb::Demo(args) => verbs::demo::run(context, args).await,
         Verb::Dev(args) => verbs::dev::run(context, args).await,
         Verb::Serve(args) => verbs::serve::run(context, args).await,
+        Verb::Doctor(args) => verbs::doctor::run(context, args).await,
         Verb::Request(args) => verbs::request::run(context, args).await,
         Verb::Requests(args) => verbs::requests::run(context, args).await,
         Verb::Show(args) => verbs::show::run(context, args).await,

@@ -629,7 +629,10 @@ fn every_fact() -> Vec<Fact> {
         reason: text(),
     };
     vec![
-        Fact::BundleLoaded { bundle: digest() },
+        Fact::BundleLoaded {
+            bundle: digest(),
+            commit: None,
+        },
         requested(None),
         requested(Some(BreakGlass { review_ttl_s: 60 })),
         refused(false),
@@ -793,6 +796,73 @@ fn the_documents_of_each_state_and_story() {
     let documents: Vec<_> = requests.iter().map(document::request).collect();
     let text = format!("{:#}\n", document::document("requests", documents.into()));
     golden("requests.json", &crate::screen::escape_json(&text));
+}
+
+#[test]
+fn what_the_doctor_says() {
+    use writ_broker::doctor::{Check, Finding, Fix, Severity};
+
+    let set_trust = Fix {
+        advice: "make this its trust policy".to_owned(),
+        policy: Some(serde_json::json!({ "Version": "2012-10-17", "Statement": [] })),
+        command: Some("aws iam update-assume-role-policy --role-name jit".to_owned()),
+        config: None,
+    };
+    let finding = |check, scope: Option<&str>, severity, seen: &str, fix| Finding {
+        check,
+        scope: scope.map(|name| writ_engine::ScopeId::new(name).unwrap()),
+        severity,
+        seen: seen.to_owned(),
+        fix,
+    };
+    let db = Some("prod-db-read");
+    let findings = [
+        finding(
+            Check::IssuerIdentity,
+            None,
+            Severity::Ok,
+            "`arn:aws:sts::123456789012:assumed-role/writ-issuer/i-0abc`",
+            None,
+        ),
+        finding(
+            Check::RevokerIdentity,
+            None,
+            Severity::Warn,
+            "there is no revoker",
+            Some(Fix {
+                advice: "name one".to_owned(),
+                policy: None,
+                command: None,
+                config: Some("aws {\n  revoker { … }\n}".to_owned()),
+            }),
+        ),
+        finding(
+            Check::RoleBoundary,
+            db,
+            Severity::Skipped,
+            "`iam:GetRole` was refused: AccessDenied",
+            None,
+        ),
+        finding(
+            Check::TrustBroker,
+            db,
+            Severity::Fail,
+            "it trusts the broker, but not for `sts:TagSession`",
+            Some(set_trust.clone()),
+        ),
+        // Others' words do nothing to a terminal.
+        finding(
+            Check::TrustOthers,
+            db,
+            Severity::Warn,
+            "it also trusts `\u{1b}[2Jarn`",
+            Some(set_trust),
+        ),
+    ];
+    let mut text = verbs::doctor::text(Paint::Plain, &findings);
+    let json = document::document("doctor", verbs::doctor::json(&findings));
+    text.push_str(&crate::screen::escape_json(&format!("\n{json:#}\n")));
+    golden("doctor.txt", &text);
 }
 
 #[test]

@@ -232,6 +232,9 @@ fn errors_are_told_apart_before_any_broker_is_asked() {
     writ(&["request", "db", "--token", "secret"]).ends(2);
     writ(&["policy", "check", "nowhere"]).ends(1);
     writ(&["serve", "--check"]).ends(1);
+    // There 2 is a finding.
+    writ(&["doctor", "--nonsense"]).ends(1);
+    writ(&["doctor", "--config", "nowhere.hcl"]).ends(1);
     let failed = writ(&["scopes", "--json"]).ends(2);
     let error: Value = serde_json::from_str(&failed.stderr).unwrap();
     assert_eq!(error["schema_version"], 1);

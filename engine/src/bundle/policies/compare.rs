@@ -19,6 +19,10 @@ pub(super) enum Evidence {
     ClosesAt,
     /// `context.approvals.<kind>`
     Approvals(Kind),
+    /// `context.open_reviews`
+    OpenReviews,
+    /// `context.extensions`
+    Extensions,
 }
 
 /// One piece of evidence compared with one literal, the evidence on the left.
@@ -35,7 +39,7 @@ impl Comparison {
     pub(super) fn is_constant(&self) -> bool {
         let (least, most) = match self.evidence {
             Evidence::Duration => (1_000, i64::from(WINDOW_MAX_S) * 1_000),
-            Evidence::Approvals(_) => (0, i64::MAX),
+            Evidence::Approvals(_) | Evidence::OpenReviews | Evidence::Extensions => (0, i64::MAX),
             Evidence::OpensAt | Evidence::ClosesAt => return false,
         };
         let literal = self.literal;
@@ -77,6 +81,8 @@ pub(super) fn evidence(path: &[String]) -> Option<Evidence> {
         ["context", "window", "duration"] => Some(Evidence::Duration),
         ["context", "window", "opens_at"] => Some(Evidence::OpensAt),
         ["context", "window", "closes_at"] => Some(Evidence::ClosesAt),
+        ["context", "open_reviews"] => Some(Evidence::OpenReviews),
+        ["context", "extensions"] => Some(Evidence::Extensions),
         ["context", "approvals", kind] => {
             let mut letters = kind.chars();
             let first = letters.next()?.to_ascii_uppercase();

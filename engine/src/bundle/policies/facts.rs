@@ -84,7 +84,8 @@ impl PolicyFacts {
                 );
             }
             Evidence::ClosesAt => self.closes_at.extend(Moment::from_ms(comparison.literal)),
-            Evidence::OpensAt => {}
+            // Circumstances: no answer says that fewer of them would do.
+            Evidence::OpensAt | Evidence::OpenReviews | Evidence::Extensions => {}
             Evidence::Approvals(kind) => {
                 let enough = u32::try_from(comparison.literal.max(0))
                     .unwrap_or(u32::MAX)

@@ -1,7 +1,8 @@
 //! What a valid policy must not do here, because the answer "what would be enough" could then not be trusted.
 //!
 //! The search asks again with a shorter window and with more approvals. It finds everything only if a policy compares this
-//! evidence with literals and nothing else, and if more approvals never take access away and a longer window never gives it.
+//! evidence with literals and nothing else, and if more approvals never take access away and neither a longer window, nor
+//! one that was extended more often, nor a person who owes more post-reviews is ever given what the other is refused.
 
 use cedar_policy::pst::{BinaryOp, Expr, UnaryOp, Var};
 
@@ -136,6 +137,7 @@ impl Linter<'_, '_> {
                     format!("{name} < datetime(\"2026-12-24T00:00:00Z\")")
                 }
                 Evidence::Approvals(_) => format!("{name} >= 1"),
+                Evidence::OpenReviews | Evidence::Extensions => format!("{name} < 1"),
             };
             self.refuse(
                 path,
@@ -199,6 +201,16 @@ impl Linter<'_, '_> {
                     .to_vec(),
                 Sense::Takes,
                 "a longer window could be allowed where a shorter one is not",
+            ),
+            Evidence::OpenReviews => (
+                ["context", "open_reviews"].map(str::to_owned).to_vec(),
+                Sense::Takes,
+                "whoever owes more post-reviews could have what others are refused",
+            ),
+            Evidence::Extensions => (
+                ["context", "extensions"].map(str::to_owned).to_vec(),
+                Sense::Takes,
+                "a window could be extended because it was extended before",
             ),
         };
         if more == allowed {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::pst::{Clause, Expr, Literal, PatternElem, UnaryOp};
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, UnaryOp};
 
-use super::compare::{Evidence, comparison, each, literal_of};
+use super::compare::{Comparison, Evidence, comparison, each, literal_of};
 use super::{ConditionFacts, Policies, PolicyFacts};
 use crate::principal::GITHUB_CLAIMS;
 use crate::window::Moment;
@@ -33,6 +33,10 @@ pub(crate) struct Points {
     pub(crate) time_of_day: bool,
     /// The durations it may be compared with, in whole seconds since midnight.
     pub(crate) times_s: BTreeSet<u32>,
+    /// The numbers of `context.open_reviews` from which on an answer is another than for one less.
+    pub(crate) open_reviews: BTreeSet<u32>,
+    /// The same of `context.extensions`.
+    pub(crate) extensions: BTreeSet<u32>,
     /// For each text that is looked at, the texts that tell its values apart: every literal, and a text for each pattern.
     pub(crate) texts: BTreeMap<Text, BTreeSet<String>>,
 }
@@ -45,6 +49,8 @@ impl Points {
         self.weekday |= other.weekday;
         self.time_of_day |= other.time_of_day;
         self.times_s.extend(other.times_s);
+        self.open_reviews.extend(other.open_reviews);
+        self.extensions.extend(other.extensions);
         for (text, values) in other.texts {
             self.texts.entry(text).or_default().extend(values);
         }
@@ -76,7 +82,7 @@ impl PolicyFacts {
 impl Points {
     fn note(&mut self, condition: &ConditionFacts) {
         let mut texts = BTreeSet::new();
-        let (mut weekday, mut time_of_day, mut moments) = (false, false, false);
+        let (mut weekday, mut time_of_day, mut compared) = (false, false, false);
         for path in &condition.paths {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             match path.as_slice() {
@@ -88,7 +94,8 @@ impl Points {
                 }
                 ["context", "window", "weekday"] => weekday = true,
                 ["context", "window", "time_of_day"] => time_of_day = true,
-                ["context", "window", "opens_at" | "closes_at"] => moments = true,
+                ["context", "window", "opens_at" | "closes_at"]
+                | ["context", "open_reviews" | "extensions"] => compared = true,
                 ["principal", claim] | ["context", "workload", claim]
                     if GITHUB_CLAIMS.iter().any(|(name, _)| name == claim) =>
                 {
@@ -102,7 +109,7 @@ impl Points {
         for text in &texts {
             self.texts.entry(text.clone()).or_default();
         }
-        if texts.is_empty() && !time_of_day && !moments {
+        if texts.is_empty() && !time_of_day && !compared {
             return;
         }
         let mut values = BTreeSet::new();
@@ -116,6 +123,8 @@ impl Points {
                         Evidence::ClosesAt => {
                             self.closes_at.extend(Moment::from_ms(compared.literal));
                         }
+                        Evidence::OpenReviews => self.open_reviews.extend(turns(&compared)),
+                        Evidence::Extensions => self.extensions.extend(turns(&compared)),
                         Evidence::Duration | Evidence::Approvals(_) => {}
                     }
                 }
@@ -145,6 +154,21 @@ impl Points {
                 .extend(values.iter().cloned());
         }
     }
+}
+
+/// The counts from which on a comparison is answered differently than for one less.
+fn turns(compared: &Comparison) -> impl Iterator<Item = u32> + use<> {
+    let at = compared.literal;
+    let past = at.saturating_add(1);
+    let turns = match compared.op {
+        BinaryOp::Less | BinaryOp::GreaterEq => vec![at],
+        BinaryOp::LessEq | BinaryOp::Greater => vec![past],
+        _ => vec![at, past],
+    };
+    let counts = turns
+        .into_iter()
+        .filter_map(|turn| u32::try_from(turn).ok());
+    counts.filter(|turn| *turn > 0)
 }
 
 /// A text that a pattern fits.

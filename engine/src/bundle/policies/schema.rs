@@ -366,8 +366,11 @@ impl Check<'_> {
             let own = declaration.iter().find(|token| names(token, &place.1));
             attribute.or(own).map_or(0..0, Token::span)
         });
-        self.problems
-            .push(Problem::new(SCHEMA_FILE, span, message).help(help));
+        let problem = Problem::new(SCHEMA_FILE, span, message).help(help);
+        // What is wrong with a type is told once, however many actions use it.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ fn directory() -> Directory {
         ("engineering", vec![]),
         ("oncall", vec!["engineering"]),
         ("payments-leads", vec!["engineering"]),
+        ("platform-leads", vec!["engineering"]),
         ("security", vec![]),
         ("contractors", vec![]),
         ("auditors", vec![]),
@@ -126,7 +127,7 @@ fn facts<'a>(policies: &'a Policies, id: &str) -> &'a PolicyFacts {
 #[test]
 fn the_shipped_policies_are_what_the_search_needs_to_know() {
     let policies = shipped();
-    assert_eq!(policies.set.policies().count(), 15);
+    assert_eq!(policies.set.policies().count(), 24);
     let kinds: Vec<&str> = policies.kinds.iter().map(Kind::as_str).collect();
     assert_eq!(kinds, ["manager", "owner", "security"]);
 

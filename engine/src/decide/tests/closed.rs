@@ -6,6 +6,7 @@ const DIRECTORY: &str = r#"
 timezone = "America/New_York"
 group "payments-leads" { description = "Own the shipped scopes" }
 group "platform-leads" { description = "Own the shipped scopes" }
+group "security" { description = "Are told of emergencies" }
 user "max" {
   name = "Max"
   attributes { level = 2 }
@@ -351,16 +352,32 @@ fn every_question_fits_the_schema_the_policies_were_checked_against() {
         let window = Window::opening(now(), duration("45m")).unwrap();
         for ticket in [None, Some("INC-42")] {
             let wish = Wish { window, ticket };
-            let activation = ask.activation(wish, &ask.nobody()).unwrap();
-            let context = activation.context().unwrap();
-            context.validate(&schema, index.activate()).unwrap();
-            let consent = ask.consent_context(wish, None).unwrap();
-            for (_, action) in index.kinds() {
-                consent.validate(&schema, action).unwrap();
+            for purpose in [
+                Purpose::Activate,
+                Purpose::BreakGlass { open_reviews: 1 },
+                Purpose::Extend { extensions: 1 },
+            ] {
+                let ask = asker
+                    .wants(&scope("prod-db-read"), now(), "INC-42")
+                    .unwrap()
+                    .to(purpose);
+                let activation = ask.activation(wish, &ask.nobody()).unwrap();
+                let context = activation.context().unwrap();
+                context.validate(&schema, ask.action()).unwrap();
+            }
+            for delegate in [None, Some(&user("lee"))] {
+                let consent = ask.consent_context(wish, delegate).unwrap();
+                for (_, action) in index.kinds() {
+                    consent.validate(&schema, action).unwrap();
+                }
             }
         }
         let whom = ask::about_whom(&bundle.policies().types, asker.person, &principal.id);
-        let view = cedar_policy::Context::from_pairs(whom).unwrap();
-        view.validate(&schema, index.view()).unwrap();
+        let whom = cedar_policy::Context::from_pairs(whom).unwrap();
+        for action in [index.view(), index.revoke(), index.review()] {
+            whom.validate(&schema, action).unwrap();
+        }
     }
+    let nothing = cedar_policy::Context::empty();
+    nothing.validate(&schema, index.delegate()).unwrap();
 }

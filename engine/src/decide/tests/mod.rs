@@ -3,6 +3,8 @@
 mod closed;
 mod consent;
 mod laws;
+mod lent;
+mod life;
 mod shipped;
 mod slices;
 

@@ -7,10 +7,21 @@ scope "db-read" {
   request_ttl    = "30d"
   activation_ttl = "1d12h30m5s"
 
+  break_glass {
+    announce   = ["leads"]
+    review_ttl = "30d"
+  }
+
+  escalation {
+    after = "1s"
+    to    = "leads"
+  }
+
   aws {
     role_arn    = "arn:aws:iam::123456789012:role/path/jit-db"
     region      = "eu-west-1"
     max_session = "12h"
+    lease       = "15m"
 
     session_policy = {
       Version = "2012-10-17"

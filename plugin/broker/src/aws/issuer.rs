@@ -117,7 +117,7 @@ impl Ask<'_> {
     }
 }
 
-fn session(output: AssumeRoleOutput) -> Option<AwsSession> {
+pub(super) fn session(output: AssumeRoleOutput) -> Option<AwsSession> {
     let credentials = output.credentials?;
     let expires_at = Moment::from_ms(credentials.expiration.to_millis().ok()?)?;
     Some(AwsSession {

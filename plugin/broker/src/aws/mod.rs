@@ -1,12 +1,15 @@
 //! AWS: the broker's own identities there, and the way to it. The only room that knows the AWS SDK.
 //!
-//! The [`issuer`] makes sessions and changes nothing; the [`revoker`] denies them again, under an identity of its own.
+//! The [`issuer`] makes sessions and changes nothing; the [`revoker`] denies them again, under an identity of its own; the
+//! survey looks whether both can.
 
 mod failure;
 pub mod issuer;
 pub mod revoker;
+pub(crate) mod survey;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +36,9 @@ pub const CONNECT_TIMEOUT_S: u64 = 2;
 /// How long one call may take, in seconds. AWS answers in tens of milliseconds; whoever waits longer than this is told to
 /// come back, and the session that may have been made is on record.
 pub const CALL_TIMEOUT_S: u64 = 5;
+
+/// How often a call of which nothing comes is made, at most, before it counts as not answered.
+const PATIENT_ATTEMPTS: u32 = 3;
 
 /// Where credentials of the broker's own come from: named, never searched for, so that no chain of guesses ends at an
 /// instance's metadata by accident.
@@ -80,6 +86,24 @@ pub struct RevokerSettings {
     pub endpoint_url: Option<String>,
 }
 
+/// The broker's identities at AWS, by what each may do.
+pub struct Aws {
+    /// Makes sessions.
+    pub issuer: issuer::Issuer,
+    /// Denies them again; without one, early ends stop further issues and nothing at AWS.
+    pub revoker: Option<revoker::Revoker>,
+}
+
+impl Aws {
+    /// As these settings say. Contacts nobody yet.
+    pub fn new(settings: AwsSettings) -> Aws {
+        Aws {
+            revoker: revoker::Revoker::new(&settings),
+            issuer: issuer::Issuer::new(settings),
+        }
+    }
+}
+
 impl AwsSettings {
     /// The longest session these credentials may ask for, in seconds.
     pub fn cap_s(&self) -> u32 {
@@ -103,6 +127,7 @@ struct Caller {
     credentials: SharedCredentialsProvider,
     http: SharedHttpClient,
     endpoints: Endpoints,
+    attempts: u32,
     // One client a region: each keeps its own connections and its own copy of the credentials.
     sts: Mutex<HashMap<String, aws_sdk_sts::Client>>,
     iam: Mutex<HashMap<&'static str, aws_sdk_iam::Client>>,
@@ -128,8 +153,25 @@ impl Caller {
             credentials,
             http,
             endpoints,
+            attempts: 1,
             sts: Mutex::new(HashMap::new()),
             iam: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The same, but a call that AWS did not answer is made again: only for calls of which nothing comes.
+    fn patient(self) -> Caller {
+        Caller {
+            attempts: PATIENT_ATTEMPTS,
+            ..self
+        }
+    }
+
+    /// A second call could make a second session, so nothing is repeated unless it is said to be harmless.
+    fn retries(&self) -> RetryConfig {
+        match self.attempts {
+            1 => RetryConfig::disabled(),
+            attempts => RetryConfig::standard().with_max_attempts(attempts),
         }
     }
 
@@ -142,7 +184,7 @@ impl Caller {
                 .credentials_provider(self.credentials.clone())
                 .http_client(self.http.clone())
                 .sleep_impl(sleep())
-                .retry_config(RetryConfig::disabled())
+                .retry_config(self.retries())
                 .timeout_config(timeouts());
             if let Some(url) = &self.endpoints.sts {
                 config = config.endpoint_url(url);
@@ -166,7 +208,7 @@ impl Caller {
                 .credentials_provider(self.credentials.clone())
                 .http_client(self.http.clone())
                 .sleep_impl(sleep())
-                .retry_config(RetryConfig::disabled())
+                .retry_config(self.retries())
                 .timeout_config(timeouts());
             if let Some(url) = &self.endpoints.iam {
                 config = config.endpoint_url(url);
@@ -186,6 +228,15 @@ fn iam_region(role: &RoleArn) -> &'static str {
         // `RoleArn` knows no fourth partition.
         _ => "us-east-1",
     }
+}
+
+/// Whether a checked address is on this machine: a sandbox, which stands in for all of AWS.
+pub(crate) fn on_loopback(url: &str) -> bool {
+    writ_api::address::Address::parse(url).is_ok_and(|it| {
+        let host = it.host().trim_matches(['[', ']']);
+        let ip = host.parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    })
 }
 
 /// The role's name, without its path: what most calls of IAM take.

@@ -181,7 +181,7 @@ impl Revoker {
 }
 
 /// IAM's word for a role, or a policy of one, that is not there.
-fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+pub(super) fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     Failure::of(error) == Failure::Refused("NoSuchEntity".to_owned())
 }
 

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use tracing::Level;
 use writ_engine::bundle::hcl::{Placed, Reader, Value};
+use writ_engine::digest::{CommitId, NotACommitId};
 
 use super::{Config, Listener, Log, Store, TlsFiles};
-use crate::aws::{AwsSettings, CredentialSource, RevokerSettings};
+use crate::aws::{AwsSettings, CredentialSource, RevokerSettings, on_loopback};
+use crate::bundle::{BranchSettings, Rewrite, Signed, Source};
 use crate::identity::{Algorithm, IssuerConfig, IssuerKind};
 use crate::limits::SOCKET_PATH_MAX;
 use crate::logging::Format;
@@ -155,10 +157,103 @@ fn check_origin(text: &str) -> Result<String, String> {
     })
 }
 
-fn bundle(mut block: Reader<'_>, folder: &Path) -> Option<PathBuf> {
-    let given = block.required_string("path");
+fn bundle(mut block: Reader<'_>, folder: &Path) -> Option<Source> {
+    let has_path = block.has("path");
+    let place = block.header();
+    let given = block.string("path");
+    let branch = block.block("git");
+    let has_branch = branch.is_some();
+    let branch = branch.and_then(|block| self::branch(block, folder));
+    match (has_path, has_branch) {
+        (true, false) | (false, true) => {}
+        (true, true) => block.error(
+            place,
+            "the bundle comes from two places",
+            Some("keep `path`, for a folder, or `git { … }`, for a branch".to_owned()),
+        ),
+        (false, false) => block.error(
+            place,
+            "the bundle comes from nowhere",
+            Some("add `path`, for a folder, or `git { … }`, for a branch".to_owned()),
+        ),
+    }
     block.finish();
-    given.map(|given| path(folder, given))
+    match given {
+        Some(given) => Some(Source::Folder(path(folder, given))),
+        None => branch.map(Source::Branch),
+    }
+}
+
+fn branch(mut block: Reader<'_>, folder: &Path) -> Option<BranchSettings> {
+    let repository = block.required_string("repository");
+    let branch = block.required_parsed("branch", check_branch);
+    let within = block.required_parsed("folder", check_folder);
+    // Each is asked for once the other is there, and one without the other is a mistake: signatures that nobody asks for, or
+    // signatures back to the first commit there ever was.
+    let asked = ["allowed_signers_file", "anchor"].map(|key| block.has(key));
+    if asked.contains(&true) {
+        block.require("allowed_signers_file");
+        block.require("anchor");
+    }
+    let allowed_signers_file = block.string("allowed_signers_file");
+    let anchor = block.parsed("anchor", commit);
+    let signed = allowed_signers_file
+        .zip(anchor)
+        .map(|(file, anchor)| Signed {
+            allowed_signers_file: path(folder, file),
+            anchor: anchor.value,
+        });
+    let accept_rewrite = block.block("accept_rewrite").and_then(|mut block| {
+        let from = block.required_parsed("from", commit);
+        let to = block.required_parsed("to", commit);
+        block.finish();
+        Some(Rewrite {
+            from: from?.value,
+            to: to?.value,
+        })
+    });
+    block.finish();
+    Some(BranchSettings {
+        repository: path(folder, repository?),
+        branch: branch?.value,
+        folder: within?.value,
+        signed,
+        accept_rewrite,
+    })
+}
+
+fn commit(text: &str) -> Result<CommitId, NotACommitId> {
+    text.parse()
+}
+
+/// Less than git allows, and all that people use: nothing that git would take for a pattern or another kind of name.
+fn check_branch(text: &str) -> Result<String, String> {
+    let sane = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(['.', '-'])
+            && !part.ends_with(['.'])
+            && !part.ends_with(".lock")
+            && !part.contains("..")
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-+#@=".contains(&b))
+    };
+    match text.split('/').all(sane) && !text.starts_with("refs/") {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "`{text}` is no name of a branch; write it like `main`, without `refs/heads/`"
+        )),
+    }
+}
+
+fn check_folder(text: &str) -> Result<String, String> {
+    let sane = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\');
+    match text == "." || text.split('/').all(sane) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "`{text}` is no folder of a repository; write it like `teams/policies`, or `.` for the repository's own"
+        )),
+    }
 }
 
 fn issuers(file: &mut Reader<'_>, folder: &Path) -> Option<Vec<IssuerConfig>> {
@@ -322,9 +417,9 @@ fn revoker(
     // A sandbox stands in for all of AWS; what is meant for it must not go to AWS.
     let endpoint_url = endpoint_url
         .map(|it| it.value)
-        .or_else(|| issuing_at.filter(|url| is_here(url)).map(str::to_owned));
+        .or_else(|| issuing_at.filter(|url| on_loopback(url)).map(str::to_owned));
     let credentials = credentials?;
-    let in_a_sandbox = endpoint_url.as_deref().is_some_and(is_here);
+    let in_a_sandbox = endpoint_url.as_deref().is_some_and(on_loopback);
     if issuing == Some(&credentials) && !in_a_sandbox {
         document.error(
             place.unwrap_or(head),
@@ -372,17 +467,6 @@ fn credentials(
             None
         }
     }
-}
-
-/// Whether an address that was checked is on this machine.
-fn is_here(url: &str) -> bool {
-    writ_api::address::Address::parse(url).is_ok_and(|it| {
-        let host = it.host().trim_matches(['[', ']']);
-        host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
-    })
 }
 
 fn check_endpoint(text: &str) -> Result<String, String> {

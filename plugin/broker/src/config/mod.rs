@@ -17,7 +17,20 @@
 //! }
 //!
 //! bundle {
-//!   path = "policies"
+//!   path = "policies"                   # a folder; or a branch of a git repository on this machine:
+//!   # git {
+//!   #   repository = "policies.git"     # bare or not; the broker fetches nothing, see policies/README.md
+//!   #   branch     = "main"
+//!   #   folder     = "policies"         # within the repository; "." for the repository's own
+//!   #   # every commit after the anchor signed with an SSH key of this file; default: none needs to be
+//!   #   allowed_signers_file = "allowed_signers"
+//!   #   anchor               = "9fceb02d0ae598e95dc970b74767f19372d61af8"   # the newest commit trusted as it is
+//!   #   # one step that is no fast-forward, where history was rewritten on purpose
+//!   #   accept_rewrite {
+//!   #     from = "…"                    # the commit last in force
+//!   #     to   = "…"                    # the commit that is to follow it
+//!   #   }
+//!   # }
 //! }
 //!
 //! issuer "corp" {
@@ -72,6 +85,7 @@ use writ_engine::bundle::Report;
 use writ_engine::bundle::hcl::Document;
 
 use crate::aws::AwsSettings;
+use crate::bundle::Source;
 use crate::identity::IssuerConfig;
 use crate::limits::CONFIG_MAX;
 use crate::logging::Format;
@@ -83,8 +97,8 @@ pub struct Config {
     pub listener: Listener,
     /// Where the journal is.
     pub store: Store,
-    /// The bundle's folder.
-    pub bundle: PathBuf,
+    /// Where the bundle comes from.
+    pub bundle: Source,
     /// Whose tokens are believed.
     pub issuers: Vec<IssuerConfig>,
     /// How AWS is reached.

@@ -58,7 +58,7 @@ fn a_whole_file_is_read_and_its_paths_are_relative_to_it() {
         }
     );
     assert_eq!(config.store.path, Path::new("/etc/writ.d/writ.db"));
-    assert_eq!(config.bundle, Path::new("/etc/writ.d/policies"));
+    assert_eq!(config.bundle, Source::Folder("/etc/writ.d/policies".into()));
     let [corp, github] = config.issuers.as_slice() else {
         panic!("two issuers");
     };
@@ -185,6 +185,98 @@ fn each_mistake_is_named_with_what_would_work() {
         let words = report.split_whitespace().collect::<Vec<_>>().join(" ");
         let words = words.replace("│ ", "");
         assert!(words.contains(expected), "{what} -> {instead}:\n{report}");
+    }
+}
+
+const COMMIT: &str = "9fceb02d0ae598e95dc970b74767f19372d61af8";
+
+const BRANCH: &str = r#"  git {
+    repository           = "policies.git"
+    branch               = "main"
+    folder               = "teams/policies"
+    allowed_signers_file = "allowed_signers"
+    anchor               = "9fceb02d0ae598e95dc970b74767f19372d61af8"
+    accept_rewrite {
+      from = "9fceb02d0ae598e95dc970b74767f19372d61af8"
+      to   = "1111111111111111111111111111111111111111"
+    }
+  }
+"#;
+
+fn from_branch(what: &str, instead: &str) -> Result<Config, Report> {
+    assert!(BRANCH.contains(what), "{what}");
+    parse(&WHOLE.replace("  path = \"policies\"\n", &BRANCH.replace(what, instead)))
+}
+
+#[test]
+fn a_bundle_comes_from_a_folder_or_a_branch() {
+    let commit: writ_engine::digest::CommitId = COMMIT.parse().unwrap();
+    let Source::Branch(branch) = from_branch("", "").unwrap().bundle else {
+        panic!("a branch");
+    };
+    assert_eq!(branch.repository, Path::new("/etc/writ.d/policies.git"));
+    assert_eq!(
+        (branch.branch.as_str(), branch.folder.as_str()),
+        ("main", "teams/policies")
+    );
+    let signed = branch.signed.unwrap();
+    assert_eq!(
+        signed.allowed_signers_file,
+        Path::new("/etc/writ.d/allowed_signers")
+    );
+    assert_eq!(signed.anchor, commit);
+    let step = branch.accept_rewrite.unwrap();
+    assert_eq!((step.from, step.to.short()), (commit, "111111111111"));
+
+    let least = "  git {\n    repository = \"/srv/p.git\"\n    branch = \"team/main\"\n    folder = \".\"\n  }\n";
+    let Source::Branch(branch) = from_branch(BRANCH, least).unwrap().bundle else {
+        panic!("a branch");
+    };
+    assert_eq!(branch.signed, None);
+    assert_eq!(branch.accept_rewrite, None);
+
+    // What is replaced by what, and what the report then says.
+    let both = format!("  path = \"policies\"\n{BRANCH}");
+    let table = [
+        (BRANCH, both.as_str(), "comes from two places"),
+        (BRANCH, "", "comes from nowhere"),
+        ("folder ", "folders", "did you mean `folder`"),
+        ("repository ", "#", "lacks `repository`"),
+        ("\"main\"", "\"refs/heads/main\"", "without `refs/heads/`"),
+        ("\"main\"", "\"-main\"", "is no name of a branch"),
+        ("\"main\"", "\"ma*n\"", "is no name of a branch"),
+        ("\"main\"", "\"main..x\"", "is no name of a branch"),
+        ("\"main\"", "\"main/\"", "is no name of a branch"),
+        ("\"main\"", "\"main@{1}\"", "is no name of a branch"),
+        ("\"main\"", "\"main.lock\"", "is no name of a branch"),
+        ("\"teams/policies\"", "\"../policies\"", "is no folder"),
+        ("\"teams/policies\"", "\"/policies\"", "is no folder"),
+        ("\"teams/policies\"", "\"policies/\"", "is no folder"),
+        ("anchor  ", "#", "lacks `anchor`"),
+        ("allowed_signers_file", "#", "lacks `allowed_signers_file`"),
+        (
+            "anchor               = \"9fceb02d0ae598e95dc970b74767f19372d61af8\"",
+            "anchor = \"9fceb02\"",
+            "a commit's id is 40 or 64",
+        ),
+        ("from =", "form =", "did you mean `from`"),
+        (
+            "\"1111111111111111111111111111111111111111\"",
+            "\"HEAD\"",
+            "a commit's id is 40 or 64",
+        ),
+    ];
+    for (what, instead, expected) in table {
+        let report = from_branch(what, instead).unwrap_err();
+        let said: Vec<String> = report
+            .findings()
+            .iter()
+            .map(|finding| format!("{finding} {}", finding.help.as_deref().unwrap_or_default()))
+            .collect();
+        assert!(
+            said.iter().any(|said| said.contains(expected)),
+            "{what} -> {instead}: {said:?}"
+        );
     }
 }
 
@@ -329,5 +421,8 @@ fn a_file_that_is_missing_or_too_large_is_refused() {
     );
     std::fs::write(&path, WHOLE).unwrap();
     let config = Config::load(&path).unwrap();
-    assert_eq!(config.bundle, folder.path().join("policies"));
+    assert_eq!(
+        config.bundle,
+        Source::Folder(folder.path().join("policies"))
+    );
 }

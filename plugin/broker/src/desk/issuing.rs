@@ -85,7 +85,7 @@ impl Desk {
             Decision::Denied(denied) => return Err(Refused::Policy(Box::new(denied))),
         };
         let closes_at = grant.window().closes_at();
-        let plan = SessionPlan::new(grant, number, now, self.issuer.cap_s())
+        let plan = SessionPlan::new(grant, number, now, self.aws.issuer.cap_s())
             .map_err(|_| Refused::WrongState(case.state(now).name()))?;
         let (role_arn, region) = (plan.role_arn().to_string(), plan.region().to_owned());
         // The intent is durable before the call: a crash in between over-reports one session, never under-reports one.
@@ -93,7 +93,7 @@ impl Desk {
             .journal
             .record_holding(plan, now, Arc::clone(turn))
             .await?;
-        let answer = self.issuer.issue(plan).await;
+        let answer = self.aws.issuer.issue(plan).await;
         // And the outcome is durable before the reply: if it cannot be recorded, the credentials are dropped here, wiped.
         self.append(
             self.now(),

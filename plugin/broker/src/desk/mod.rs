@@ -27,9 +27,8 @@ use writ_engine::digest::SaltedText;
 use writ_engine::event::{Event, Fact};
 use writ_engine::{Bundle, Moment, PrincipalId, RequestId};
 
-use crate::aws::issuer::Issuer;
-use crate::aws::revoker::Revoker;
-use crate::bundle::BundleSlot;
+use crate::aws::Aws;
+use crate::bundle::{BundleSlot, InForce, Refusal};
 use crate::clock::Clock;
 use crate::journal::{AppendError, Entry, Journal, OpenError, SigningKey};
 use crate::room::Room;
@@ -55,9 +54,7 @@ pub struct Desk {
     bundle: Arc<BundleSlot>,
     clock: Clock,
     room: Room,
-    issuer: Issuer,
-    // Without one, early ends stop further issues and nothing at AWS.
-    revoker: Option<Revoker>,
+    aws: Aws,
     revoking: Revoking,
     // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
     cases_locked: Locks<RequestId>,
@@ -67,6 +64,9 @@ pub struct Desk {
 impl Desk {
     /// Opens the journal at `path`, rebuilds the state from it, and closes what a crash left open: a session that was
     /// intended and has no outcome may exist, and is recorded as unknown.
+    ///
+    /// Refused before anything is recorded if the bundle comes from a branch that does not go on from the commit last on
+    /// record.
     pub async fn open(
         path: &Path,
         key: SigningKey,
@@ -74,19 +74,31 @@ impl Desk {
         bundle: Arc<BundleSlot>,
         clock: Clock,
         room: Room,
-        issuer: Issuer,
-        revoker: Option<Revoker>,
+        aws: Aws,
     ) -> Result<Arc<Desk>, DeskError> {
         let cases = Arc::new(Cases::default());
         let committed = Arc::clone(&cases);
+        let mut mark = None;
         let (journal, replayed) = Journal::open(
             path,
             key,
             origin,
             None,
-            |stored| cases.replay(stored),
+            |stored| {
+                if let Fact::BundleLoaded {
+                    commit: Some(commit),
+                    ..
+                } = &stored.event.fact
+                {
+                    mark = Some(commit.clone());
+                }
+                cases.replay(stored)
+            },
             Box::new(move |stored| committed.apply(stored)),
         )?;
+        if let Some(mark) = mark {
+            bundle.goes_on_from(&mark)?;
+        }
         if let Some(latest) = replayed.latest_at {
             clock.not_before(latest);
         }
@@ -98,8 +110,7 @@ impl Desk {
             bundle,
             clock,
             room,
-            issuer,
-            revoker,
+            aws,
             revoking: Revoking::default(),
             cases_locked: Locks::new(),
             principals_locked: Locks::new(),
@@ -133,19 +144,22 @@ impl Desk {
 
     /// Records which bundle is in force from now.
     pub async fn record_bundle(&self) -> Result<(), AppendError> {
-        let bundle = self.bundle().digest();
-        self.append(
-            self.clock.now(),
-            Fact::BundleLoaded { bundle },
-            Vec::new(),
-            (),
-        )
-        .await
+        let in_force = self.bundle.in_force();
+        let fact = Fact::BundleLoaded {
+            bundle: in_force.bundle.digest(),
+            commit: in_force.commit,
+        };
+        self.append(self.clock.now(), fact, Vec::new(), ()).await
     }
 
     /// The bundle in force.
     pub fn bundle(&self) -> Arc<Bundle> {
         self.bundle.current()
+    }
+
+    /// The bundle in force, and the commit it was read from.
+    pub fn in_force(&self) -> InForce {
+        self.bundle.in_force()
     }
 
     /// The moment, by the broker's one clock.
@@ -217,7 +231,16 @@ pub enum DeskError {
     /// The journal cannot be opened, or does not verify.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The bundle's branch does not go on from the commit last on record.
+    #[error("{}", .0.report)]
+    Bundle(Box<Refusal>),
     /// The journal opened but takes no events.
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl From<Refusal> for DeskError {
+    fn from(refusal: Refusal) -> DeskError {
+        DeskError::Bundle(Box::new(refusal))
+    }
 }

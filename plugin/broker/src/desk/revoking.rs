@@ -176,7 +176,7 @@ impl Desk {
 
     /// Whether early ends can be carried out at AWS at all.
     pub(super) fn can_revoke_at_aws(&self) -> bool {
-        self.revoker.is_some()
+        self.aws.revoker.is_some()
     }
 
     /// Waits until an end is to be carried out.
@@ -188,7 +188,7 @@ impl Desk {
     /// is to be done, unless something ends before.
     pub async fn carry_out_revocations(&self) -> Duration {
         let longest = Duration::from_secs(LOOK_AGAIN_S.into());
-        let Some(revoker) = &self.revoker else {
+        let Some(revoker) = &self.aws.revoker else {
             return longest;
         };
         let _pass = self.revoking.pass.lock().await;

@@ -6,12 +6,11 @@ use writ_engine::Bundle;
 use writ_engine::bundle::Report;
 
 use super::{ServeError, listen};
-use crate::aws::issuer::Issuer;
-use crate::aws::revoker::Revoker;
-use crate::bundle::{self, BundleSlot};
+use crate::aws::Aws;
+use crate::bundle::{BundleSlot, Refusal};
 use crate::clock::Clock;
 use crate::config::{Config, Store};
-use crate::desk::Desk;
+use crate::desk::{Desk, DeskError};
 use crate::identity::Verifier;
 use crate::journal::SigningKey;
 use crate::room::Room;
@@ -24,12 +23,12 @@ pub(super) struct Parts {
 
 /// Loads the bundle and the issuers, and checks that they fit.
 pub(super) async fn load(config: &Config) -> Result<Parts, ServeError> {
-    let folder = config.bundle.clone();
-    let opened = tokio::task::spawn_blocking(move || BundleSlot::open(&folder));
+    let source = config.bundle.clone();
+    let opened = tokio::task::spawn_blocking(move || BundleSlot::open(&source));
     let slot = opened
         .await
         .map_err(|task| ServeError::Transport(task.to_string()))?
-        .map_err(ServeError::Bundle)?;
+        .map_err(refused)?;
     issuers_are_configured(config, &slot.current())?;
     let verifier = Verifier::new(config.issuers.clone())?;
     Ok(Parts {
@@ -53,10 +52,16 @@ pub(super) async fn open(
         Arc::clone(&parts.bundle),
         clock,
         room,
-        Issuer::new(config.aws.clone()),
-        Revoker::new(&config.aws),
+        Aws::new(config.aws.clone()),
     );
-    Ok(desk.await?)
+    desk.await.map_err(|error| match error {
+        DeskError::Bundle(refusal) => refused(*refusal),
+        DeskError::Open(_) | DeskError::Append(_) => ServeError::Desk(error),
+    })
+}
+
+fn refused(refusal: Refusal) -> ServeError {
+    ServeError::Bundle(refusal.report)
 }
 
 /// The key that signs checkpoints; made with the journal, never after it.
@@ -97,10 +102,11 @@ fn issuers_are_configured(config: &Config, bundle: &Bundle) -> Result<(), ServeE
 }
 
 /// Loads and checks everything that `serve` would, contacts nobody and makes nothing. Returns the bundle's warnings.
+///
+/// The journal is not opened, so a branch is not compared with the commit last on record.
 pub fn check(config: &Config) -> Result<Report, ServeError> {
     listen::check(&config.listener)?;
-    let files = bundle::read(&config.bundle).map_err(ServeError::Bundle)?;
-    let bundle = Bundle::load(&files).map_err(ServeError::Bundle)?;
+    let bundle = BundleSlot::open(&config.bundle).map_err(refused)?.current();
     issuers_are_configured(config, &bundle)?;
     Verifier::new(config.issuers.clone())?;
     match (

@@ -23,8 +23,9 @@ use writ_api::v1::journal_service_server::JournalServiceServer;
 use writ_api::v1::request_service_server::RequestServiceServer;
 use writ_api::v1::scope_service_server::ScopeServiceServer;
 use writ_engine::bundle::Report;
+use writ_engine::digest::CommitId;
 
-use crate::bundle::{BundleSlot, Reload};
+use crate::bundle::{BundleSlot, InForce, Refusal, Reload};
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
 use crate::desk::{Desk, DeskError};
@@ -199,7 +200,12 @@ impl Broker {
             stopping,
             asked,
         ));
-        tracing::info!(%at, bundle = desk.bundle().digest().short(), "the broker serves");
+        let InForce { bundle, commit } = desk.in_force();
+        let (bundle, commit) = (
+            bundle.digest().short(),
+            commit.as_ref().map(CommitId::as_str),
+        );
+        tracing::info!(%at, bundle, commit, "the broker serves");
         Ok(Broker {
             at,
             desk,
@@ -220,7 +226,7 @@ impl Broker {
         &self.desk
     }
 
-    /// Reads the bundle's folder again soon, as SIGHUP does.
+    /// Reads the bundle's folder or branch again soon, as SIGHUP does.
     pub fn reload(&self) {
         // One waiting reload is as good as two.
         let _ = self.reloads.try_send(());
@@ -305,14 +311,15 @@ async fn carry_out_revocations(desk: Arc<Desk>, stopping: watch::Receiver<bool>)
     }
 }
 
-/// Keeps the bundle in force up to date with its folder, and the last good one in force when the folder is broken.
+/// Keeps the bundle in force up to date with its folder or branch, and the last good one in force when that is broken.
 async fn keep_bundle(
     slot: Arc<BundleSlot>,
     desk: Arc<Desk>,
     stopping: watch::Receiver<bool>,
     mut asked: mpsc::Receiver<()>,
 ) {
-    let mut broken: Option<(Report, tokio::time::Instant)> = None;
+    let mut broken: Option<(Refusal, tokio::time::Instant)> = None;
+    let mut unrecorded = false;
     let stop = told_to_stop(stopping);
     tokio::pin!(stop);
     loop {
@@ -324,55 +331,72 @@ async fn keep_bundle(
             () = tokio::time::sleep(Duration::from_millis(BUNDLE_POLL_MS)) => false,
             () = &mut stop => return,
         };
+        let due = broken.as_ref().is_some_and(|(_, mentioned)| {
+            mentioned.elapsed() >= Duration::from_secs(BUNDLE_REMINDER_S)
+        });
         let reading = Arc::clone(&slot);
         // Reading and checking take their time; the calls go on meanwhile.
-        let looked = tokio::task::spawn_blocking(move || match told {
-            true => reading.reload(),
-            false => reading.poll(),
+        let looked = tokio::task::spawn_blocking(move || match (told, due) {
+            (true, _) => reading.reload(),
+            (false, true) => reading.retry(),
+            (false, false) => reading.poll(),
         });
         match looked.await {
-            Ok(Reload::Unchanged { looked: false }) => {}
+            Ok(Reload::Unchanged { looked: false }) => {
+                if let Some((refusal, mentioned)) = broken.as_mut().filter(|_| due) {
+                    mention(refusal, &desk);
+                    *mentioned = tokio::time::Instant::now();
+                }
+            }
             Ok(Reload::Unchanged { looked: true }) => {
                 if broken.take().is_some() {
-                    tracing::info!("the bundle's folder is as it was; nothing has changed");
+                    tracing::info!("the bundle is as it was; nothing has changed");
                 }
             }
-            Ok(Reload::Replaced(bundle)) => {
+            Ok(Reload::Replaced(InForce { bundle, commit })) => {
                 broken = None;
-                let digest = bundle.digest().short();
-                tracing::info!(bundle = digest, "a new bundle is in force");
+                let (bundle, commit) = (
+                    bundle.digest().short(),
+                    commit.as_ref().map(CommitId::as_str),
+                );
+                tracing::info!(bundle, commit, "a new bundle is in force");
+                unrecorded = false;
                 if let Err(error) = desk.record_bundle().await {
                     tracing::error!(%error, "the journal did not record which bundle is in force");
+                    unrecorded = true;
                 }
             }
-            Ok(Reload::Refused(report)) => {
-                mention(&report, &desk);
-                broken = Some((report, tokio::time::Instant::now()));
+            Ok(Reload::Refused(refusal)) => {
+                mention(&refusal, &desk);
+                broken = Some((refusal, tokio::time::Instant::now()));
             }
             Err(_) => {
                 tracing::error!("checking the bundle failed; the last good one stays in force")
             }
         }
-        if let Some((report, mentioned)) = &mut broken
-            && mentioned.elapsed() >= Duration::from_secs(BUNDLE_REMINDER_S)
-        {
-            mention(report, &desk);
-            *mentioned = tokio::time::Instant::now();
+        // Until it is on record: after a restart, a branch has to go on from the commit last recorded.
+        if unrecorded && desk.record_bundle().await.is_ok() {
+            tracing::info!("the journal has recorded which bundle is in force");
+            unrecorded = false;
         }
     }
 }
 
-fn mention(report: &Report, desk: &Desk) {
+fn mention(refusal: &Refusal, desk: &Desk) {
+    let InForce { bundle, commit } = desk.in_force();
     tracing::error!(
-        errors = report.errors(),
-        in_force = desk.bundle().digest().short(),
+        errors = refusal.report.errors(),
+        refused = refusal.commit.as_ref().map(CommitId::as_str),
+        in_force = bundle.digest().short(),
+        commit = commit.as_ref().map(CommitId::as_str),
         "the bundle is broken; the last good one stays in force"
     );
-    for finding in report.findings() {
+    for finding in refusal.report.findings() {
         tracing::error!(
             file = finding.file,
             line = finding.line,
             column = finding.column,
+            help = finding.help,
             "{finding}"
         );
     }

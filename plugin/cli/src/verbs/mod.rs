@@ -9,6 +9,7 @@ pub(crate) mod delegations;
 pub(crate) mod demo;
 pub(crate) mod deny;
 pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod extend;
 pub(crate) mod journal;

@@ -1,4 +1,5 @@
 //! The room against an AWS that answers from a script: what goes over the wire, and what is made of each answer.
 
 mod revoker;
-pub(crate) mod scripted;
+mod scripted;
+mod survey;

@@ -4,7 +4,7 @@ use writ_engine::Moment;
 use writ_engine::request::RequestId;
 use writ_engine::scope::RoleArn;
 
-use super::scripted::{Answer, Scripted};
+use super::scripted::{Answer, Scripted, error, result};
 use crate::aws::Endpoints;
 use crate::aws::revoker::{RevokeError, Revoker};
 
@@ -19,28 +19,17 @@ fn grant() -> RequestId {
 }
 
 fn found(arn: &str) -> Answer {
-    Answer::Says(
-        200,
-        format!(
-            "<GetRoleResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><GetRoleResult><Role>\
-             <Path>/jit/</Path><RoleName>payments-deploy</RoleName><RoleId>AROA1</RoleId><Arn>{arn}</Arn>\
-             <CreateDate>2026-01-01T00:00:00Z</CreateDate></Role></GetRoleResult></GetRoleResponse>"
+    result(
+        "GetRole",
+        &format!(
+            "<Role><Path>/jit/</Path><RoleName>payments-deploy</RoleName><RoleId>AROA1</RoleId><Arn>{arn}</Arn>\
+             <CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>"
         ),
     )
 }
 
 fn here() -> Answer {
     found(role().as_str())
-}
-
-fn error(status: u16, code: &str) -> Answer {
-    Answer::Says(
-        status,
-        format!(
-            "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type>\
-             <Code>{code}</Code><Message>canary of a body</Message></Error><RequestId>r-1</RequestId></ErrorResponse>"
-        ),
-    )
 }
 
 fn done(call: &str) -> Answer {
@@ -53,12 +42,11 @@ fn done(call: &str) -> Answer {
 }
 
 fn policy(document: &str) -> Answer {
-    Answer::Says(
-        200,
-        format!(
-            "<GetRolePolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><GetRolePolicyResult>\
-             <RoleName>payments-deploy</RoleName><PolicyName>writ-revoked</PolicyName>\
-             <PolicyDocument>{document}</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
+    result(
+        "GetRolePolicy",
+        &format!(
+            "<RoleName>payments-deploy</RoleName><PolicyName>writ-revoked</PolicyName>\
+             <PolicyDocument>{document}</PolicyDocument>"
         ),
     )
 }
@@ -71,12 +59,10 @@ fn simulated(decision: &str) -> Answer {
 }
 
 fn simulation(results: &str) -> Answer {
-    Answer::Says(
-        200,
-        format!(
-            "<SimulatePrincipalPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\
-             <SimulatePrincipalPolicyResult><EvaluationResults>{results}</EvaluationResults>\
-             <IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+    result(
+        "SimulatePrincipalPolicy",
+        &format!(
+            "<EvaluationResults>{results}</EvaluationResults><IsTruncated>false</IsTruncated>"
         ),
     )
 }

@@ -17,32 +17,56 @@ use crate::aws::{Caller, Endpoints};
 
 /// One request, as AWS would have seen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(super) struct Asked {
     /// The scheme, the host and the path.
-    pub(crate) url: String,
+    pub(super) url: String,
     /// The region and the service in the signature.
-    pub(crate) signed_for: String,
+    pub(super) signed_for: String,
     /// The form, as it was encoded.
-    pub(crate) body: String,
+    pub(super) body: String,
 }
 
 /// What it answers.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(super) enum Answer {
     /// A status and a body.
     Says(u16, String),
+    /// The same, with a `Date`.
+    SaysAt(&'static str, u16, String),
     /// A time-out on the way.
     Nothing,
 }
 
+/// An error as STS and IAM tell it.
+pub(super) fn error(status: u16, code: &str) -> Answer {
+    Answer::Says(
+        status,
+        format!(
+            "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type>\
+             <Code>{code}</Code><Message>canary of a body</Message></Error><RequestId>r-1</RequestId></ErrorResponse>"
+        ),
+    )
+}
+
+/// What a call gave: the XML within its result.
+pub(super) fn result(call: &str, content: &str) -> Answer {
+    Answer::Says(
+        200,
+        format!(
+            "<{call}Response xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><{call}Result>{content}</{call}Result>\
+             </{call}Response>"
+        ),
+    )
+}
+
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Scripted {
+pub(super) struct Scripted {
     script: Arc<Mutex<VecDeque<Answer>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Scripted {
-    pub(crate) fn new(script: impl IntoIterator<Item = Answer>) -> Scripted {
+    pub(super) fn new(script: impl IntoIterator<Item = Answer>) -> Scripted {
         Scripted {
             script: Arc::new(Mutex::new(script.into_iter().collect())),
             asked: Arc::default(),
@@ -50,12 +74,12 @@ impl Scripted {
     }
 
     /// Every request so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
     /// An identity whose calls end here.
-    pub(in crate::aws) fn caller(&self, endpoints: Endpoints) -> Caller {
+    pub(super) fn caller(&self, endpoints: Endpoints) -> Caller {
         let keys = Credentials::for_tests();
         Caller::over(
             SharedCredentialsProvider::new(keys),
@@ -86,9 +110,14 @@ impl HttpConnector for Scripted {
             body: String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap(),
         });
         let answer = self.script.lock().unwrap().pop_front();
+        let says =
+            |status: u16, body: String| HttpResponse::new(status.try_into().unwrap(), body.into());
         HttpConnectorFuture::ready(match answer.expect("the script goes on") {
-            Answer::Says(status, body) => {
-                Ok(HttpResponse::new(status.try_into().unwrap(), body.into()))
+            Answer::Says(status, body) => Ok(says(status, body)),
+            Answer::SaysAt(date, status, body) => {
+                let mut response = says(status, body);
+                response.headers_mut().insert("date", date);
+                Ok(response)
             }
             Answer::Nothing => Err(ConnectorError::timeout("the script says so".into())),
         })

@@ -125,7 +125,7 @@ async fn a_check_finds_what_serve_would_and_makes_nothing() {
     assert!(said.contains("names the issuer `github`"), "{said}");
 
     let mut nowhere = good.clone();
-    nowhere.bundle = folder.path().join("none");
+    nowhere.bundle = Source::Folder(folder.path().join("none"));
     assert!(matches!(check(&nowhere), Err(ServeError::Bundle(_))));
 
     std::fs::write(&good.store.path, "").unwrap();
@@ -141,10 +141,10 @@ async fn a_new_bundle_comes_into_force_on_record_and_a_broken_one_does_not() {
     let mut config = config(folder.path(), loopback(), [&corp, &github]);
     let policies = folder.path().join("policies");
     std::fs::create_dir(&policies).unwrap();
-    for (name, text) in crate::bundle::read(&config.bundle).unwrap().0 {
+    for (name, text) in crate::bundle::read(&shipped()).unwrap().0 {
         std::fs::write(policies.join(name), text).unwrap();
     }
-    config.bundle = policies.clone();
+    config.bundle = Source::Folder(policies.clone());
     let (clock, hand) = Clock::manual(noon());
     let broker = Broker::start_at(config, clock, plenty()).await.unwrap();
     let world = World {

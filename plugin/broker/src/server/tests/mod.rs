@@ -2,13 +2,14 @@
 
 mod calls;
 mod door;
+mod grants;
 mod keeping;
 mod life;
 mod limits;
 mod quiet;
 mod room;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prost::Message as _;
@@ -25,6 +26,7 @@ use writ_engine::Moment;
 
 use super::*;
 use crate::aws::{AwsSettings, CredentialSource};
+use crate::bundle::Source;
 use crate::clock::ManualHand;
 use crate::config::{Log, Store, TlsFiles};
 use crate::identity::tests::{TestIssuer, noon};
@@ -38,6 +40,11 @@ struct World {
     _github: TestIssuer,
 }
 
+/// The folder of the bundle we ship.
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies")
+}
+
 fn config(folder: &Path, listener: Listener, issuers: [&TestIssuer; 2]) -> Config {
     let [corp, github] = issuers;
     Config {
@@ -47,7 +54,7 @@ fn config(folder: &Path, listener: Listener, issuers: [&TestIssuer; 2]) -> Confi
             signing_key_file: folder.join("writ.key"),
             origin: "writ.example.com/journal".to_owned(),
         },
-        bundle: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies"),
+        bundle: Source::Folder(shipped()),
         issuers: vec![corp.config(), github.github_config()],
         aws: AwsSettings {
             credentials: CredentialSource::Environment,

@@ -195,7 +195,10 @@ fn who(canonical: &[u8]) -> Option<String> {
     let event = writ_engine::event::Event::from_canonical(canonical).ok()?;
     use writ_engine::event::Fact;
     Some(match event.fact {
-        Fact::BundleLoaded { bundle } => bundle.short(),
+        Fact::BundleLoaded { bundle, commit } => match commit {
+            Some(commit) => format!("{} of commit {}", bundle.short(), commit.short()),
+            None => bundle.short(),
+        },
         Fact::Requested { request, .. } => format!(
             "{} asks for {} for {}{}",
             request.principal.id.name(),

@@ -1,5 +1,6 @@
-use std::fs;
 use std::os::unix::fs::symlink;
+
+use writ_engine::bundle::{BUNDLE_MAX, FILE_MAX, FILES_MAX};
 
 use super::*;
 
@@ -93,21 +94,11 @@ fn a_fifo_is_refused_and_not_waited_for() {
     assert!(refusal(folder.path()).contains("not a regular file"));
 }
 
-/// The bundle we ship, in a folder of its own.
-fn shipped() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
-    for (name, text) in read(&from).unwrap().0 {
-        fs::write(folder.path().join(name), text).unwrap();
-    }
-    folder
-}
-
 #[test]
 fn invariant_9_a_broken_bundle_leaves_the_last_good_one_in_force() {
     let folder = shipped();
     let at = |name: &str| folder.path().join(name);
-    let slot = BundleSlot::open(folder.path()).unwrap();
+    let slot = BundleSlot::open(&Source::Folder(folder.path().to_owned())).unwrap();
     let good = slot.current().digest();
     let deep = format!(
         "permit (principal, action, resource) when {{ {}true{} }};",
@@ -157,7 +148,7 @@ fn invariant_9_a_broken_bundle_leaves_the_last_good_one_in_force() {
         fs::write(at(name), broken).unwrap();
         let shown: String = text.chars().take(60).collect();
         match slot.reload() {
-            Reload::Refused(report) => assert!(report.has_errors(), "{name}: {shown}"),
+            Reload::Refused(refusal) => assert!(refusal.report.has_errors(), "{name}: {shown}"),
             other => panic!("{name}: {shown}: {other:?}"),
         }
         assert_eq!(slot.current().digest(), good, "{name}: {shown}");
@@ -198,7 +189,7 @@ fn invariant_9_a_broken_bundle_leaves_the_last_good_one_in_force() {
 fn a_file_being_written_is_not_read_until_it_rests() {
     let folder = shipped();
     let guardrails = folder.path().join("guardrails.cedar");
-    let slot = BundleSlot::open(folder.path()).unwrap();
+    let slot = BundleSlot::open(&Source::Folder(folder.path().to_owned())).unwrap();
     let good = slot.current().digest();
     let whole = fs::read_to_string(&guardrails).unwrap();
 
@@ -216,7 +207,7 @@ fn a_file_being_written_is_not_read_until_it_rests() {
 #[test]
 fn a_broken_bundle_is_read_once_and_told_again_only_when_it_changes() {
     let folder = shipped();
-    let slot = BundleSlot::open(folder.path()).unwrap();
+    let slot = BundleSlot::open(&Source::Folder(folder.path().to_owned())).unwrap();
     let access = folder.path().join("access.cedar");
     let whole = fs::read_to_string(&access).unwrap();
     fs::write(&access, "permit (").unwrap();

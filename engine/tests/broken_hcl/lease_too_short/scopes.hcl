@@ -1,0 +1,13 @@
+scope "db-read" {
+  description = "Read the database"
+  system      = "payments"
+  environment = "prod"
+  owners      = "leads"
+
+  aws {
+    role_arn       = "arn:aws:iam::123456789012:role/jit-db"
+    region         = "eu-west-1"
+    lease          = "10m"
+    session_policy = { Statement = [{ Effect = "Allow", Action = "rds-db:connect", Resource = "*" }] }
+  }
+}
