@@ -289,7 +289,14 @@ fn the_state_diagram_of_the_readme_is_what_the_code_does() {
     }
     assert_eq!(found, diagram, "run it with WRIT_BLESS=1 and look at it");
     for state in [
-        "PENDING", "APPROVED", "ACTIVE", "EXPIRED", "DENIED", "WITHDRAWN", "LAPSED", "RELEASED",
+        "PENDING",
+        "APPROVED",
+        "ACTIVE",
+        "EXPIRED",
+        "DENIED",
+        "WITHDRAWN",
+        "LAPSED",
+        "RELEASED",
         "REVOKED",
     ] {
         assert!(diagram.contains(state), "{state} is never reached");

@@ -335,15 +335,14 @@ fn rehearsal(ward: &Ward<'_>, seen: &Seen<()>) -> Finding {
 }
 
 /// The revoker, if there is anything to say of it.
-fn revoker<'a>(ward: &Ward<'a>, check: Check) -> Result<&'a Identity, Finding> {
+fn revoker<'a>(ward: &Ward<'a>, check: Check) -> Result<&'a Identity, Box<Finding>> {
     match (ward.revoker, ward.issuer) {
-        (Some(Ok(revoker)), Ok(issuer)) if revoker.is_same(issuer) => Err(Finding::skipped(
-            check,
-            "the revoker is the issuer: see `revoker.apart`",
+        (Some(Ok(revoker)), Ok(issuer)) if revoker.is_same(issuer) => Err(Box::new(
+            Finding::skipped(check, "the revoker is the issuer: see `revoker.apart`"),
         )),
         (Some(Ok(revoker)), _) => Ok(revoker),
-        (Some(Err(why)), _) => Err(Finding::skipped(check, unseen(why))),
-        (None, _) => Err(Finding::skipped(check, "there is no revoker")),
+        (Some(Err(why)), _) => Err(Box::new(Finding::skipped(check, unseen(why)))),
+        (None, _) => Err(Box::new(Finding::skipped(check, "there is no revoker"))),
     }
 }
 
@@ -351,7 +350,7 @@ fn revoker_may(ward: &Ward<'_>, seen: &Seen<BTreeSet<String>>) -> Finding {
     let check = Check::RevokerMay;
     let revoker = match revoker(ward, check) {
         Ok(revoker) => revoker,
-        Err(finding) => return finding,
+        Err(finding) => return *finding,
     };
     if revoker.account != ward.scope.aws.role_arn.account() {
         return Finding::fail(
@@ -394,7 +393,7 @@ fn revoker_may(ward: &Ward<'_>, seen: &Seen<BTreeSet<String>>) -> Finding {
 fn revoker_assumes(ward: &Ward<'_>, seen: &Seen<()>) -> Finding {
     let check = Check::RevokerAssume;
     if let Err(finding) = revoker(ward, check) {
-        return finding;
+        return *finding;
     }
     match seen {
         Ok(()) => Finding::fail(

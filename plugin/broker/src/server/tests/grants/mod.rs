@@ -53,7 +53,7 @@ async fn grants() -> Grants {
     let (corp, github) = (TestIssuer::start().await, TestIssuer::start().await);
     let sts = Sts::start(noon()).await;
     let mut config = config(folder.path(), loopback(), [&corp, &github]);
-    config.bundle = policies;
+    config.bundle = Source::Folder(policies);
     config.aws.endpoint_url = Some(sts.url.clone());
     config.aws.role_session = false;
     config.aws.credentials = CredentialSource::Profile {
@@ -185,9 +185,17 @@ impl Grants {
         verified.unwrap()
     }
 
+    /// A file of the bundle's folder.
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        match &self.config.bundle {
+            Source::Folder(folder) => folder.join(name),
+            Source::Branch(_) => panic!("these tests' bundle is a folder"),
+        }
+    }
+
     /// Changes one file of the bundle, and waits until the changed one is in force.
     async fn change(&self, file: &str, change: impl FnOnce(&str) -> String) {
-        let path = self.config.bundle.join(file);
+        let path = self.file(file);
         let before = std::fs::read_to_string(&path).unwrap();
         let after = change(&before);
         assert_ne!(before, after, "nothing is changed in {file}");
@@ -200,7 +208,7 @@ impl Grants {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let read = crate::bundle::read(&self.config.bundle).unwrap();
+        let read = crate::bundle::read(&self.file("")).unwrap();
         panic!("{}", writ_engine::Bundle::load(&read).unwrap_err());
     }
 
