@@ -241,3 +241,54 @@ fn errors_are_told_apart_before_any_broker_is_asked() {
     assert_eq!(error["error"]["reason"], "usage");
     assert_eq!(error["error"]["exit_code"], 2);
 }
+
+#[test]
+fn what_dev_tells_to_type_works_with_the_shipped_bundle() {
+    let dev = Dev::start(None);
+    let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
+    let paged = dev.run(
+        "sam",
+        &words("request prod-db-read --for 1h --reason paged"),
+    );
+    let id = paged.ends(0).id();
+    dev.run("sam", &["credentials", "prod-db-read"]).ends(0);
+    let longer = ["extend", &id, "--by", "1h", "--reason", "not done yet"];
+    dev.run("sam", &longer).ends(0);
+    // The shipped bundle lets that once.
+    let again = [
+        "extend",
+        &id,
+        "--for",
+        "3h",
+        "--no-wait",
+        "--reason",
+        "not done yet",
+    ];
+    dev.run("sam", &again).ends(7);
+
+    let glass = "request prod-admin --for 30m --reason down";
+    dev.run("sam", &words(glass)).ends(3);
+    let glass = "request prod-admin --for 30m --reason down --break-glass";
+    dev.run("dana", &words(glass)).ends(3);
+    let broken = dev.run("sam", &words(glass)).ends(0);
+    assert!(
+        broken.stderr.contains("told at once: kim, pat, zoe"),
+        "{}",
+        broken.stderr
+    );
+    let emergency = words("credentials prod-admin --break-glass");
+    dev.run("sam", &emergency).ends(0);
+
+    let leaves = words("revoke --person sam --reason leaves");
+    let ended = dev.run("zoe", &leaves).ends(0);
+    assert_eq!(
+        ended.stdout.matches("REVOKED").count(),
+        2,
+        "{}",
+        ended.stdout
+    );
+    dev.run("sam", &emergency).ends(2);
+    let review = ["review", &broken.id(), "--finding", "all well"];
+    dev.run("sam", &review).ends(3);
+    dev.run("zoe", &review).ends(0);
+}

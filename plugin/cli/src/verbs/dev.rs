@@ -91,6 +91,22 @@ curl -s --aws-sigv4 aws:amz:eu-west-1:rds --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET
 WRIT_TOKEN_FILE={ci} writ exec payments-deploy --for 10m --reason 'deploy' -- env
 WRIT_TOKEN_FILE={branch} writ can payments-deploy --for 10m
 
+# Sam carries the pager: he has an hour at once, and goes on to two while it is open.
+export WRIT_TOKEN_FILE={sam}
+writ request prod-db-read --for 1h --reason 'paged'
+eval "$(writ credentials prod-db-read)"
+writ extend ID --by 1h --reason 'not done yet'
+
+# In an emergency he breaks the glass: people are told at once, and someone else has to review it afterwards.
+writ request prod-admin --for 30m --reason 'INC-99: payments are down' --break-glass
+eval "$(writ credentials prod-admin --break-glass)"
+
+# Zoe, from security, ends all that Sam holds, and closes the post-review.
+export WRIT_TOKEN_FILE={zoe}
+writ revoke --person sam --reason 'his laptop is gone'
+writ requests --to-review
+writ review ID --finding 'two tables were looked at'
+
 # An auditor follows the record.
 WRIT_TOKEN_FILE={audrey} writ journal follow
 "#,
@@ -98,6 +114,8 @@ WRIT_TOKEN_FILE={audrey} writ journal follow
         address = world.address(),
         mia = token("mia"),
         pat = token("pat"),
+        sam = token("sam"),
+        zoe = token("zoe"),
         ci = token("ci"),
         branch = token("ci-branch"),
         audrey = token("audrey"),
