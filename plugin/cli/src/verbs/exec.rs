@@ -1,8 +1,9 @@
 //! `writ exec`: runs one command with session credentials in its environment, and gives the window back when it ends.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use tokio::process::Child;
@@ -10,15 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use writ_api::v1;
 use writ_engine::Duration;
 
-use super::credentials::{MISLEADING, variables};
-use super::{release, show};
+use super::{credentials, release, show};
 use crate::asking;
 use crate::clock;
 use crate::context::{Context, promised};
 use crate::exit::{Exit, SIGNAL_BASE};
 use crate::explain::Asked;
 use crate::failure::Failure;
-use crate::screen::{Paint, escape};
+use crate::screen::{Paint, escape, shell_word};
 use crate::story::{self, revocation};
 
 /// What shells answer for a command that is not there.
@@ -29,8 +29,9 @@ const NOT_RUNNABLE: u8 = 126;
 
 /// Ask for a scope, wait, and run a command with its credentials; the window ends with the command
 ///
-/// The command's environment has the credentials of its start, and nothing can change them there. One that is to run on in
-/// a window that `writ extend` made longer takes new ones from a profile with `writ credentials … --format process`.
+/// The command's environment has the credentials of its start, and nothing can change them there. For one that runs longer
+/// than those live, `--renew` names a profile instead: AWS's programs then ask for new ones by themselves, to the end of the
+/// window, and past it where `writ extend` made it longer meanwhile.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The scope, as `writ scopes` lists it
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// As an emergency: announced at once, and owing a post-review
     #[arg(long)]
     break_glass: bool,
+    /// Give the command a profile that renews, not credentials in its environment
+    #[arg(long)]
+    renew: bool,
     /// Wait for approvals no longer than this; exit code 6
     #[arg(long, value_name = "DURATION")]
     timeout: Option<Duration>,
@@ -66,8 +70,18 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let request = asking::create(context, &asked, None).await?;
     let request = asking::wait(context, request, args.timeout).await?;
-    let issued = asking::issue(context, &request.id).await?;
-    let outcome = child(context, &args.command, &issued).await;
+    let outcome = match args.renew {
+        false => {
+            let issued = asking::issue(context, &request.id).await?;
+            child(&args.command, with_credentials(context, &issued)?).await
+        }
+        true => {
+            let issued = credentials::issue_kept(context, &request.id).await?;
+            let profile = Profile::write(&request.id)?;
+            let variables = profile.variables(context, &issued.region);
+            child(&args.command, variables).await
+        }
+    };
     // Whatever became of the command, the window ends with it.
     match release::release(context, &request.id).await {
         Ok(request) => context.say(&ended(context.err, &request)),
@@ -100,25 +114,94 @@ async fn not_released(context: &Context, id: &str, failure: &Failure) -> String 
     )
 }
 
-async fn child(
+/// What a command's environment is to be: variables with a value are set, the others removed.
+type Environment = Vec<(&'static str, Option<OsString>)>;
+
+fn set<T: Into<OsString>>((name, value): (&'static str, T)) -> (&'static str, Option<OsString>) {
+    (name, Some(value.into()))
+}
+
+/// The credentials themselves, and nothing that would win over them.
+fn with_credentials(
     context: &Context,
-    command: &[OsString],
     issued: &v1::IssueCredentialsResponse,
-) -> Result<Exit, Failure> {
-    let credentials = promised(issued.credentials.as_ref(), "credentials")?;
+) -> Result<Environment, Failure> {
+    let given = promised(issued.credentials.as_ref(), "credentials")?;
+    context.say(&format!(
+        "running with credentials until {}",
+        clock::to_the_second(given.expires_at.as_ref())
+    ));
+    let variables = credentials::variables(given, &issued.region);
+    let misleading = credentials::MISLEADING.map(|name| (name, None));
+    Ok(variables.into_iter().map(set).chain(misleading).collect())
+}
+
+/// A profile that AWS's programs get credentials from, in a file that goes with it. There is no secret in it.
+struct Profile {
+    name: String,
+    file: tempfile::NamedTempFile,
+}
+
+impl Profile {
+    fn write(id: &str) -> Result<Profile, Failure> {
+        let cannot = |error: std::io::Error| {
+            Failure::error(format!("cannot write a profile for the command: {error}"))
+        };
+        let writ = std::env::current_exe().map_err(cannot)?;
+        let name = format!("writ-{}", id.to_lowercase());
+        let text = format!(
+            "[profile {name}]\ncredential_process = {} credentials {id} --format process\n",
+            shell_word(&writ.to_string_lossy())
+        );
+        let mut file = tempfile::Builder::new()
+            .prefix("writ-profile-")
+            .tempfile()
+            .map_err(cannot)?;
+        file.write_all(text.as_bytes()).map_err(cannot)?;
+        Ok(Profile { name, file })
+    }
+
+    /// The profile, nothing that would win over it, and the broker as it was named to us.
+    fn variables(&self, context: &Context, region: &str) -> Environment {
+        context.say(&format!(
+            "running with the profile `{}`, which renews",
+            self.name
+        ));
+        let mut variables = vec![
+            set(("AWS_CONFIG_FILE", self.file.path())),
+            set(("AWS_PROFILE", &self.name)),
+            ("AWS_DEFAULT_PROFILE", None),
+            ("AWS_SECURITY_TOKEN", None),
+        ];
+        variables.extend(credentials::STATIC.map(|name| (name, None)));
+        if !region.is_empty() {
+            variables.extend(["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| set((name, region))));
+        }
+        let options = &context.options;
+        let path = |path: &Option<PathBuf>| path.clone().map(OsString::from);
+        let text = |text: &Option<String>| text.clone().map(OsString::from);
+        let ours = [
+            ("WRIT_ADDR", text(&options.address)),
+            ("WRIT_TOKEN_FILE", path(&options.token_file)),
+            ("WRIT_AUDIENCE", text(&options.audience)),
+            ("WRIT_CA_CERT_FILE", path(&options.ca_cert_file)),
+        ];
+        variables.extend(ours);
+        variables
+    }
+}
+
+async fn child(command: &[OsString], variables: Environment) -> Result<Exit, Failure> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Failure::usage("there is no command after `--`"))?;
-    context.say(&format!(
-        "running with credentials until {}",
-        clock::to_the_second(credentials.expires_at.as_ref())
-    ));
     let mut command = tokio::process::Command::new(program);
-    command
-        .args(arguments)
-        .envs(variables(credentials, &issued.region));
-    for name in MISLEADING {
-        command.env_remove(name);
+    command.args(arguments);
+    for (name, value) in variables {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
     }
     // Before the child exists, so that no signal is lost in between.
     let mut signals = Signals::listen()?;

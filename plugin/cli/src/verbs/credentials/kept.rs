@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::json;
 use writ_api::v1;
 use writ_api::v1::request::State;
 use writ_engine::Moment;
@@ -14,7 +15,11 @@ use crate::private;
 
 /// Credentials with less than this left are not given again where newer ones would live longer, in milliseconds: AWS's
 /// own programs begin to refresh a quarter of an hour before the end.
-const RENEW_BEFORE_MS: i64 = 900_000;
+const RENEW_BEFORE_MAX_MS: i64 = 900_000;
+
+/// Those that live short are given again until this part of their life is left: of a quarter of an hour, the shortest that
+/// AWS gives, three minutes. A window of 12 h then takes 60 sessions, and a grant may have 64.
+const RENEW_BEFORE_PART: i64 = 5;
 
 /// Permissions of others than the owner.
 const OTHERS: u32 = 0o077;
@@ -22,6 +27,15 @@ const OTHERS: u32 = 0o077;
 /// Where the credentials of one request are kept.
 pub(super) struct Kept {
     file: PathBuf,
+}
+
+/// What is kept of a request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    /// When they were given.
+    since: String,
+    credentials: Printed,
 }
 
 /// As `credential_process` prints it.
@@ -65,11 +79,17 @@ impl Kept {
         };
         let closes_at = clock::moment(active.window.as_ref()?.closes_at.as_ref())?;
         let text = fs::read_to_string(&self.file).ok()?;
-        let printed: Printed = serde_json::from_str(&text).ok()?;
+        let Stored {
+            since,
+            credentials: printed,
+        } = serde_json::from_str(&text).ok()?;
         let expires_at: Moment = printed.expiration.parse().ok()?;
         let left_ms = expires_at.since_ms(now);
-        // At the window's end newer credentials would end too.
-        let as_good_as_new = left_ms > RENEW_BEFORE_MS || expires_at >= closes_at;
+        let life_ms = expires_at.since_ms(since.parse().ok()?);
+        let renew_before_ms = (life_ms / RENEW_BEFORE_PART).min(RENEW_BEFORE_MAX_MS);
+        // At the window's end newer credentials would end too. The end is the one the broker told just now, so where the
+        // window was made longer meanwhile they are renewed past its old end.
+        let as_good_as_new = left_ms > renew_before_ms || expires_at >= closes_at;
         (left_ms > 0 && as_good_as_new).then(|| v1::Credentials {
             access_key_id: printed.access_key_id,
             secret_access_key: printed.secret_access_key,
@@ -82,9 +102,10 @@ impl Kept {
         })
     }
 
-    /// Keeps what was printed. Where that fails, the next call asks the broker again.
-    pub(super) fn write(&self, printed: &serde_json::Value) {
-        let _ = private::write(&self.file, &printed.to_string());
+    /// Keeps what was printed `now`. Where that fails, the next call asks the broker again.
+    pub(super) fn write(&self, printed: &serde_json::Value, now: Moment) {
+        let stored = json!({ "since": now.to_string(), "credentials": printed });
+        let _ = private::write(&self.file, &stored.to_string());
     }
 }
 
@@ -121,15 +142,17 @@ mod tests {
         }
     }
 
+    /// Given at second 0.
     fn kept_until(folder: &Path, seconds: i64) -> Kept {
         let kept = Kept::within(folder, ID).unwrap();
-        kept.write(&super::super::process(&v1::Credentials {
+        let credentials = v1::Credentials {
             access_key_id: "ASIAEXAMPLE".to_owned(),
             secret_access_key: "secret".to_owned(),
             session_token: "token".to_owned(),
             expires_at: Some(at(seconds)),
             session: 1,
-        }));
+        };
+        kept.write(&super::super::process(&credentials), now(0));
         kept
     }
 
@@ -139,11 +162,20 @@ mod tests {
         // When they expire, when the window closes, now, whether they are given again.
         for (expires, closes, at, again) in [
             (3_600, 14_400, 0, true),
-            (3_600, 14_400, 2_699, true),
-            (3_600, 14_400, 2_700, false),
+            (3_600, 14_400, 2_879, true),
+            (3_600, 14_400, 2_880, false),
+            // Twelve hours of life: a quarter of an hour before the end.
+            (43_200, 43_201, 42_299, true),
+            (43_200, 43_201, 42_300, false),
+            // The shortest there are, of a scope with leases.
+            (900, 14_400, 0, true),
+            (900, 14_400, 719, true),
+            (900, 14_400, 720, false),
+            // To the window's end, and past the end of one that was made longer.
             (600, 600, 599, true),
             (600, 600, 600, false),
-            (600, 14_400, 0, false),
+            (600, 1_200, 479, true),
+            (600, 1_200, 480, false),
         ] {
             let kept = kept_until(folder.path(), expires);
             let read = kept.read(&active(closes), now(at));

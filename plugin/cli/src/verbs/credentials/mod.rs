@@ -112,9 +112,17 @@ async fn issued(context: &Context, args: Args) -> Result<v1::IssueCredentialsRes
             ..v1::IssueCredentialsResponse::default()
         });
     }
-    let issued = asking::issue(context, &request.id).await?;
-    if let (Some(kept), Some(credentials)) = (kept, &issued.credentials) {
-        kept.write(&process(credentials));
+    issue_kept(context, &request.id).await
+}
+
+/// Issues credentials that the next `--format process` gives again.
+pub(super) async fn issue_kept(
+    context: &Context,
+    id: &str,
+) -> Result<v1::IssueCredentialsResponse, Failure> {
+    let issued = asking::issue(context, id).await?;
+    if let (Some(kept), Some(credentials)) = (Kept::of(id), &issued.credentials) {
+        kept.write(&process(credentials), clock::now());
     }
     Ok(issued)
 }
@@ -251,6 +259,14 @@ pub(crate) fn variables(
 /// Variables that would make AWS's programs use something else: another profile, or the token's old name.
 pub(crate) const MISLEADING: [&str; 3] =
     ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
+
+/// The variables of [`variables`] that hold credentials: they would win over a profile.
+pub(crate) const STATIC: [&str; 4] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+];
 
 fn env_lines(credentials: &v1::Credentials, region: &str) -> String {
     let mut text: String = variables(credentials, region)
