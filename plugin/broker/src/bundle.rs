@@ -82,14 +82,14 @@ pub struct BundleSlot {
 #[derive(Debug)]
 enum Watched {
     Folder(Folder),
-    Branch(Branch),
+    Branch(Box<Branch>),
 }
 
 impl Watched {
     fn open(source: &Source) -> Watched {
         match source {
             Source::Folder(folder) => Watched::Folder(Folder::new(folder)),
-            Source::Branch(settings) => Watched::Branch(Branch::new(settings)),
+            Source::Branch(settings) => Watched::Branch(Box::new(Branch::new(settings))),
         }
     }
 
