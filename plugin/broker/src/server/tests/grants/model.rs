@@ -858,7 +858,7 @@ impl Model {
         if who == person_of(asked.who) {
             return Err("SelfApproval");
         }
-        let mut own = !kinds(who, false, asked.who, asked.scope, duration_s).is_empty();
+        let own = !kinds(who, false, asked.who, asked.scope, duration_s).is_empty();
         let lenders = self.lenders(who, now);
         let lent = lenders
             .iter()
