@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use writ_broker::bundle;
+use writ_broker::bundle::BundleSlot;
 use writ_broker::clock::Clock;
 use writ_broker::config::Config;
 use writ_broker::doctor::{self, Finding, Fix, Severity, Subject};
@@ -62,9 +62,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let coloured = context.err == Paint::Coloured;
     let config = Config::load(&args.config)
         .map_err(|report| Failure::drawn("configuration_refused", report.render(coloured)))?;
-    let bundle = bundle::read(&config.bundle)
-        .and_then(|files| Bundle::load(&files))
-        .map_err(|report| Failure::drawn("bundle_refused", report.render(coloured)))?;
+    let slot = BundleSlot::open(&config.bundle)
+        .map_err(|refusal| Failure::drawn("bundle_refused", refusal.report.render(coloured)))?;
+    let bundle = slot.current();
     let scopes = chosen(&bundle, &args.scopes)?;
     let subject = Subject {
         settings: &config.aws,

@@ -45,7 +45,7 @@ async fn a_right_that_is_lent_shows_the_request_consents_to_it_and_names_whose_i
         Reason::NotFound
     );
     world.lends("pat", "dana").await;
-    assert_eq!(dana.list(ToApprove).await, [asked.id.clone()]);
+    assert_eq!(dana.list(ToApprove).await, std::slice::from_ref(&asked.id));
     // She has no right of her own, and uses none that she does not name.
     assert_eq!(refused(dana.approve(&asked.id).await), Reason::NotPermitted);
     assert_eq!(
@@ -305,13 +305,17 @@ async fn a_right_is_lent_from_its_beginning_to_its_end_and_not_after_it_was_take
         (at(world.in_s(HOUR)), at(world.in_s(2 * HOUR)))
     );
     let dana = world.person("dana").await;
-    assert_eq!(dana.lent().await, [lent.clone()], "she knows of it");
+    assert_eq!(
+        dana.lent().await,
+        std::slice::from_ref(&lent),
+        "she knows of it"
+    );
     let lead = async || refused(dana.approve_for("pat", &asked.id).await);
     assert_eq!(lead().await, Reason::NotFound, "it has not begun");
     world.pass_ms(HOUR * 1_000 - 1);
     assert_eq!(lead().await, Reason::NotFound, "it has not begun");
     world.pass_ms(1);
-    assert_eq!(dana.list(ToApprove).await, [asked.id.clone()]);
+    assert_eq!(dana.list(ToApprove).await, std::slice::from_ref(&asked.id));
     world.pass(HOUR);
     assert_eq!(lead().await, Reason::NotFound, "it is over");
     assert!(dana.lent().await.is_empty());
@@ -489,7 +493,7 @@ async fn a_lent_right_consents_to_a_longer_window_and_to_an_emergency_too() {
     pat.approve(&asked.id).await.unwrap();
     mia.issue(&asked.id).await.unwrap();
     mia.extend(&asked.id, 2 * HOUR).await.unwrap();
-    assert_eq!(dana.list(ToApprove).await, [asked.id.clone()]);
+    assert_eq!(dana.list(ToApprove).await, std::slice::from_ref(&asked.id));
     assert_eq!(
         length_s(&dana.approve_for("pat", &asked.id).await.unwrap()),
         2 * HOUR

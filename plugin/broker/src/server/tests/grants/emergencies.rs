@@ -179,7 +179,7 @@ async fn the_debt_begins_with_the_first_use_and_is_closed_once_afterwards_by_ano
         Some(window(&open).0 + DAY),
         "from the first use"
     );
-    assert_eq!(zoe.list(ToReview).await, [asked.id.clone()]);
+    assert_eq!(zoe.list(ToReview).await, std::slice::from_ref(&asked.id));
     assert!(sam.list(ToReview).await.is_empty());
     assert!(audrey.list(ToReview).await.is_empty());
 
@@ -224,7 +224,7 @@ async fn a_debt_that_is_late_is_owed_all_the_same() {
     let (sam, zoe) = (world.person("sam").await, world.person("zoe").await);
     let late = zoe.show(&asked.id).await.unwrap();
     assert_eq!((state(&late), owed_by(&late)), ("EXPIRED", owed_by(&open)));
-    assert_eq!(zoe.list(ToReview).await, [asked.id.clone()]);
+    assert_eq!(zoe.list(ToReview).await, std::slice::from_ref(&asked.id));
     assert_eq!(
         refused(sam.ask(glass("ledger-read", HOUR)).await),
         Reason::RefusedByPolicy

@@ -688,7 +688,7 @@ impl Model {
         let same_wish = |other: &Asked| {
             (other.scope, other.asked_s, other.glass) == (asked.scope, asked.asked_s, asked.glass)
         };
-        let own = self
+        let mut own = self
             .requests
             .iter()
             .enumerate()
@@ -706,9 +706,7 @@ impl Model {
         let in_run =
             |other: &Asked| other.run == asked.run && other.is_open(now) && !other.is_unheard(now);
         if asked.run.is_some()
-            && let Some((place, _)) = own
-                .filter(|(_, other)| in_run(other) && same_wish(other))
-                .last()
+            && let Some((place, _)) = own.rfind(|(_, other)| in_run(other) && same_wish(other))
         {
             self.answered = place;
             self.requests[place].heard_at = now;
