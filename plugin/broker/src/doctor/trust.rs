@@ -118,7 +118,7 @@ fn external_id(ward: &Ward<'_>, doors: &[&Statement]) -> Finding {
     if doors.is_empty() {
         return Finding::skipped(check, "it does not let the broker in at all");
     }
-    let asks = |door: &Statement| on(door, "sts:ExternalId").first().is_some();
+    let asks = |door: &Statement| !on(door, "sts:ExternalId").is_empty();
     let takes = |door: &Statement, id: &str| {
         on(door, "sts:ExternalId").iter().all(|condition| {
             let wildcards = condition.operator.contains("StringLike");

@@ -225,7 +225,13 @@ fn the_denials_are_the_expected_ones_or_at_least_writs() {
     let unknown = || None;
     let none = || Some(None);
     let should = |document: Value| Some(Some(document.to_string()));
-    let table: Vec<(Option<String>, Option<Option<String>>, Severity, &str)> = vec![
+    type Row = (
+        Option<String>,
+        Option<Option<String>>,
+        Severity,
+        &'static str,
+    );
+    let table: Vec<Row> = vec![
         (None, unknown(), Severity::Ok, "no grant is denied"),
         (None, none(), Severity::Ok, "no grant is denied"),
         (None, should(ours()), Severity::Fail, "is gone"),
