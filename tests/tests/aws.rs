@@ -215,11 +215,11 @@ aws {{
     dir
 }
 
-/// By scope and check: the severity, and what was seen.
-type Findings = BTreeMap<(String, String), (String, String)>;
+/// Of each scope and check, the severity and what was seen.
+type Told = BTreeMap<(String, String), (String, String)>;
 
-/// `writ doctor --json` of these scopes: its exit code, and what it found.
-fn doctor(dir: &Path, scopes: &[&str]) -> (i32, Findings) {
+/// `writ doctor --json` of these scopes: its exit code, and what it told.
+fn doctor(dir: &Path, scopes: &[&str]) -> (i32, Told) {
     let output = Command::new(writ())
         .args(["doctor", "--json", "--config"])
         .arg(dir.join("writ.hcl"))

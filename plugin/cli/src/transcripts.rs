@@ -840,7 +840,14 @@ fn what_the_doctor_says() {
             Check::RoleBoundary,
             db,
             Severity::Skipped,
-            "`iam:GetRole` was refused: AccessDenied",
+            "the role was not read",
+            None,
+        ),
+        finding(
+            Check::RoleSelfEdit,
+            db,
+            Severity::Skipped,
+            "the role was not read",
             None,
         ),
         finding(

@@ -21,6 +21,10 @@ impl Failure {
     pub(super) fn of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure {
         match error {
             SdkError::ConstructionFailure(_) => Failure::NotSent,
+            // It was done, and what was told of it was not understood.
+            SdkError::ServiceError(context) if context.raw().status().is_success() => {
+                Failure::NoAnswer
+            }
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
                 let code = context.err().code().unwrap_or("UnknownError").to_owned();

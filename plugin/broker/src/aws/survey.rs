@@ -249,15 +249,21 @@ async fn identity(caller: &Caller, region: &str, clock: &Clock) -> (Seen<Identit
 }
 
 async fn role(caller: &Caller, arn: &RoleArn) -> Seen<Found> {
+    let call = "iam:GetRole";
     let client = caller.iam(arn);
     let answer = client.get_role().role_name(role_name(arn)).send().await;
     let role = match answer {
         Ok(output) => output.role,
         Err(error) if is_missing(&error) => return Ok(Found::Missing),
-        Err(error) => return Err(unseen("iam:GetRole", &error)),
+        Err(error) => return Err(unseen(call, &error)),
     };
-    let Some(role) = role else {
-        return Ok(Found::Missing);
+    // Whoever answers without an ARN is no IAM.
+    let Some(role) = role.filter(|role| !role.arn.is_empty()) else {
+        return Err(Unseen {
+            call,
+            code: "NoAnswer".to_owned(),
+            refused: false,
+        });
     };
     if role.arn != arn.as_str() {
         return Ok(Found::Elsewhere(role.arn));

@@ -334,23 +334,23 @@ fn rehearsal(ward: &Ward<'_>, seen: &Seen<()>) -> Finding {
     )
 }
 
-/// The revoker, if there is anything to say of it.
-fn revoker<'a>(ward: &Ward<'a>, check: Check) -> Result<&'a Identity, Box<Finding>> {
+/// The revoker, or why there is nothing to say of it.
+fn revoker<'a>(ward: &Ward<'a>) -> Result<&'a Identity, String> {
     match (ward.revoker, ward.issuer) {
-        (Some(Ok(revoker)), Ok(issuer)) if revoker.is_same(issuer) => Err(Box::new(
-            Finding::skipped(check, "the revoker is the issuer: see `revoker.apart`"),
-        )),
+        (Some(Ok(revoker)), Ok(issuer)) if revoker.is_same(issuer) => {
+            Err("the revoker is the issuer: see `revoker.apart`".to_owned())
+        }
         (Some(Ok(revoker)), _) => Ok(revoker),
-        (Some(Err(why)), _) => Err(Box::new(Finding::skipped(check, unseen(why)))),
-        (None, _) => Err(Box::new(Finding::skipped(check, "there is no revoker"))),
+        (Some(Err(why)), _) => Err(unseen(why)),
+        (None, _) => Err("there is no revoker".to_owned()),
     }
 }
 
 fn revoker_may(ward: &Ward<'_>, seen: &Seen<BTreeSet<String>>) -> Finding {
     let check = Check::RevokerMay;
-    let revoker = match revoker(ward, check) {
+    let revoker = match revoker(ward) {
         Ok(revoker) => revoker,
-        Err(finding) => return *finding,
+        Err(because) => return Finding::skipped(check, because),
     };
     if revoker.account != ward.scope.aws.role_arn.account() {
         return Finding::fail(
@@ -392,8 +392,8 @@ fn revoker_may(ward: &Ward<'_>, seen: &Seen<BTreeSet<String>>) -> Finding {
 
 fn revoker_assumes(ward: &Ward<'_>, seen: &Seen<()>) -> Finding {
     let check = Check::RevokerAssume;
-    if let Err(finding) = revoker(ward, check) {
-        return *finding;
+    if let Err(because) = revoker(ward) {
+        return Finding::skipped(check, because);
     }
     match seen {
         Ok(()) => Finding::fail(

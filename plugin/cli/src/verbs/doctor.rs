@@ -37,19 +37,23 @@ Check AWS against the bundle and the broker's configuration, each finding with i
 Run it where the broker runs: it calls AWS with the broker's own identities. It needs no running
 broker and no journal. For each scope it asks:
 
-  role      does it exist, give sessions of `max_session`, have a permissions boundary; can it edit itself
-  trust     is it for the broker only, for AssumeRole, TagSession and SetSourceIdentity; does it ask for
-            the external id and for the tag `writ:grant`
+  role      does it exist, give sessions of `max_session`, have a permissions boundary; can it
+            edit itself
+  trust     is it for the broker only, for AssumeRole, TagSession and SetSourceIdentity; does it
+            ask for the external id and for the tag `writ:grant`
   denials   is the inline policy `writ-revoked` Writ's, alone of that name, with room for more
   revoker   may it write the role's denials; can it not assume the role
-  session   is AssumeRole granted as the broker makes it; the session is denied everything, and dropped
+  session   is AssumeRole granted as the broker makes it; such a session is denied everything,
+            and dropped
 
-Of the broker itself: who the issuer (`aws.credentials`) and the revoker (`aws.revoker`) are, whether
-they are two, and whether this machine's clock is AWS's (2 s apart is a warning, 5 s a failure).
+Of the broker itself: who the issuer (`aws.credentials`) and the revoker (`aws.revoker`) are,
+whether they are two, and whether this machine's clock is AWS's (2 s apart is a warning, 5 s a
+failure).
 
-IAM is read by the revoker, by the issuer where there is none; what it may not read is `skipped`, with
-the policy to give it. In a command, `policy.json` is the policy above it. CloudTrail shows the
-sessions on trial, of the source identity `writ-doctor`; that the revoker's are refused is right.
+IAM is read by the revoker, by the issuer where there is none; what it may not read is `skipped`,
+with the policy to give it. In a command, `policy.json` is the policy above it. CloudTrail shows
+the sessions on trial, of the source identity `writ-doctor`; that the revoker's are refused is
+right.
 
 With --json:
   {\"schema_version\": 1, \"doctor\": {\"ok\": 9, \"warn\": 0, \"skipped\": 0, \"fail\": 1, \"findings\": [
@@ -145,14 +149,19 @@ pub(crate) fn json(findings: &[Finding]) -> Value {
 /// For people: every finding in one table, then each fix once, with what it puts right.
 pub(crate) fn text(paint: Paint, findings: &[Finding]) -> String {
     let rows: Vec<Vec<Cell>> = findings
-        .iter()
-        .map(|it| {
-            vec![
+        .chunk_by(are_one)
+        .filter_map(|alike| {
+            let it = alike.first()?;
+            let check = match alike.len() {
+                1 => it.check.id().to_owned(),
+                many => format!("{many} checks"),
+            };
+            Some(vec![
                 Cell::painted(it.severity.as_str(), colour(it.severity)),
                 Cell::painted(about(it), Paint::strong),
-                Cell::new(it.check.id()),
+                Cell::new(&check),
                 Cell::new(&it.seen),
-            ]
+            ])
         })
         .collect();
     let mut text = table(paint, &["", "SCOPE", "CHECK", "SEEN"], &rows);
@@ -177,6 +186,13 @@ pub(crate) fn text(paint: Paint, findings: &[Finding]) -> String {
         count(findings, Severity::Fail),
     ));
     text
+}
+
+/// Whether two findings are told in one line: of one scope, not checked, and for the same reason.
+fn are_one(one: &Finding, other: &Finding) -> bool {
+    one.severity == Severity::Skipped
+        && (one.severity, &one.scope, &one.seen, &one.fix)
+            == (other.severity, &other.scope, &other.seen, &other.fix)
 }
 
 fn colour(severity: Severity) -> fn(Paint, &str) -> String {

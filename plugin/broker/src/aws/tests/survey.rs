@@ -353,3 +353,19 @@ async fn what_is_refused_is_told_by_call_and_code_and_policies_stand_in_for_a_si
     assert_eq!(facts.broker.issuer.unwrap_err().code, "AccessDenied");
     assert_eq!(facts.broker.time, None);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_understood_is_neither_a_refusal_nor_a_fact() {
+    for nobody in ["", "<Role></Role>"] {
+        let nobody = result("GetRole", nobody);
+        let (facts, _) = surveyed(vec![issuer(), nobody, session()], false).await;
+        let why = only(&facts).role.as_ref().unwrap_err();
+        assert_eq!((why.code.as_str(), why.refused), ("NoAnswer", false));
+    }
+    // A session may have been given.
+    let garbled = Answer::Says(200, "<AssumeRoleResponse>".to_owned());
+    let missing = error(404, "NoSuchEntity");
+    let (facts, _) = surveyed(vec![issuer(), missing, garbled], false).await;
+    let why = only(&facts).rehearsal.as_ref().unwrap_err();
+    assert_eq!((why.code.as_str(), why.refused), ("NoAnswer", false));
+}
