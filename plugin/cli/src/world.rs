@@ -120,10 +120,12 @@ impl World {
         let roles = roles(folder)?;
         let caller = Caller::role_session(BROKER_SESSION).map_err(not_started)?;
         write(&folder.join("aws-credentials"), &profile(&caller))?;
+        let (revoker, keys) = revoker()?;
+        write(&folder.join("aws-revoker"), &keys)?;
         let sandbox = Sandbox::start(SandboxConfig {
             bind: loopback(sandbox_port),
             roles,
-            callers: vec![caller],
+            callers: vec![caller, revoker],
             ..SandboxConfig::default()
         })
         .await
@@ -284,13 +286,6 @@ fn profile(caller: &Caller) -> String {
 }
 
 /// The identity to revoke with, to be among the stand-in's callers, and its credentials in the form of `~/.aws/credentials`.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the broker takes a second identity with revocation"
-    )
-)]
 fn revoker() -> Result<(Caller, String), Failure> {
     let caller = Caller::revoker(REVOKER).map_err(not_started)?;
     let text = profile(&caller);
@@ -341,6 +336,12 @@ aws {{
   credentials_file = "aws-credentials"
   endpoint_url     = "{sts}"
   external_id      = "{EXTERNAL_ID}"
+
+  # Another identity, by which ended grants are denied.
+  revoker {{
+    credentials      = "profile"
+    credentials_file = "aws-revoker"
+  }}
 }}
 
 log {{

@@ -16,6 +16,7 @@ use writ_engine::scope::RoleArn;
 use writ_engine::{Moment, PrincipalId, RequestId, State, UserId};
 
 use super::revocations::{Due, Step};
+use super::showing::sees;
 use super::view::{CaseView, Refused};
 use super::{Desk, salted};
 use crate::aws::revoker::{RevokeError, Revoker};
@@ -122,10 +123,11 @@ impl Desk {
             };
             cases
                 .all()
-                .map(|row| &row.case)
-                .filter(|case| theirs(&case.request().principal.id))
-                .filter(|case| !case.state(now).is_terminal())
-                .map(|case| case.request().id.clone())
+                .filter(|row| theirs(&row.case.request().principal.id))
+                .filter(|row| !row.case.state(now).is_terminal())
+                // What the caller may not see does not exist for them, and is not counted either.
+                .filter(|row| sees(&bundle, &cases, who.principal(), row, now))
+                .map(|row| row.case.request().id.clone())
                 .collect()
         };
         let mut revoked = PersonRevoked {
