@@ -13,6 +13,13 @@ scope "payments-deploy" {
   environment = "prod"
   owners      = "payments-leads" # the group whose members may approve as `owner`
 
+  # What goes with an emergency, for whoever the policies let break the glass; without this block nobody can. These groups are
+  # told at once, and someone else has to close the post-review before its time is up.
+  break_glass {
+    announce   = ["payments-leads"]
+    review_ttl = "72h"
+  }
+
   aws {
     role_arn = "arn:aws:iam::123456789012:role/jit-payments-deploy"
     region   = "eu-west-1"
@@ -98,8 +105,6 @@ scope "prod-admin" {
   request_ttl    = "4h"
   activation_ttl = "1h"
 
-  # Whoever may break the glass is policy (access.cedar). These groups are told of it at once, and someone else has to close
-  # the post-review before its time is up. Without this block there is no emergency for a scope.
   break_glass {
     announce   = ["platform-leads", "security"]
     review_ttl = "72h"

@@ -489,7 +489,8 @@ impl Past {
         let now = Wish::of(&self.case)
             .before(bundle, reason)
             .unwrap_or_else(|| {
-                Now::Decided(explained(decide_for(bundle, &self.case, standing, at)))
+                // A replay explains; it never carries the proof.
+                Now::Decided(decide_for(bundle, &self.case, standing, at).explained())
             });
         if let Some(change) = Change::between(then, &now, step) {
             self.differences.push(Difference {
@@ -546,15 +547,6 @@ impl<'a> Wish<'a> {
             ticket: self.ticket.map(str::to_owned),
             differences,
         }
-    }
-}
-
-/// A replay explains; it never carries the proof.
-fn explained(decision: Decision) -> Decision<Allowed> {
-    match decision {
-        Decision::Granted(grant) => Decision::Granted(grant.allowed().clone()),
-        Decision::NeedsApproval(needs) => Decision::NeedsApproval(needs),
-        Decision::Denied(denied) => Decision::Denied(denied),
     }
 }
 

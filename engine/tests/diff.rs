@@ -2,7 +2,8 @@
 //!
 //! A folder holds `pull_request`: a sentence, then sections. `@@ FILE edit` is followed by lines `old ==> new` (`\n` for a
 //! line break), `@@ FILE append` and `@@ FILE write` by text, `@@ FILE remove` by nothing; each changes a file of `base`. A
-//! section `@@ both FILE …` changes what the pull request starts from, too. `WRIT_BLESS=1` writes the reports anew.
+//! section `@@ both FILE …` changes what the pull request starts from, too, and `@@ of the whole life` lets it start from what
+//! `whole_life` makes of `base`. `WRIT_BLESS=1` writes the reports anew.
 
 #![allow(
     clippy::unwrap_used,

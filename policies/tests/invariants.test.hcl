@@ -6,8 +6,9 @@
 
 at = "2026-11-21T09:00:00Z"
 
-invariant "production admin takes two people's consent, always" {
+invariant "production admin takes two people's consent, but in an emergency" {
   scopes        = ["prod-admin"]
+  actions       = ["activate", "extend"] # all three where it is left out; the third is `breakGlass`
   approvals_min = 2
 }
 
@@ -16,8 +17,9 @@ invariant "production admin lasts an hour at most" {
   longest = "1h"
 }
 
-invariant "a person changes production only with someone's consent" {
+invariant "a person changes production only with someone's consent, but in an emergency" {
   scopes        = ["prod-admin", "payments-deploy"]
+  actions       = ["activate", "extend"]
   except        = ["workload:payments-ci"] # which deploys what was reviewed before it was merged
   approvals_min = 1
 }

@@ -7,8 +7,12 @@ use jiff::{Span, Timestamp, ToSpan as _};
 
 use crate::bundle::Bundle;
 use crate::bundle::policies::{Points, Text};
+use crate::case::EXTENSIONS_MAX;
+use crate::decide::Purpose;
 use crate::principal::{GITHUB_CLAIMS, Presence, PrincipalId};
 use crate::window::Moment;
+
+use super::Action;
 
 /// The most circumstances asked about for one principal and scope: a handful of claims with a handful of values each, in
 /// some seconds. Past it the principal is reported as not enumerated.
@@ -31,6 +35,11 @@ const SOME_DAY: &str = "2030-01-07T12:00:00Z";
 pub struct Circumstance {
     /// What a workload's token claims.
     pub claims: BTreeMap<String, String>,
+    /// What the window is for, and what of the past that purpose may be judged by.
+    pub purpose: Purpose,
+    /// How much of the past it stands for, in words: how many post-reviews are owed, or how often the window was extended
+    /// before. Empty for any.
+    pub past: String,
     /// When the window would open.
     pub opens_at: Moment,
     /// Between which moments that policies name it opens, in words; empty for any time.
@@ -59,11 +68,14 @@ pub(crate) enum Edges {
 pub(crate) fn circumstances(
     bundles: &[&Bundle],
     principal: &PrincipalId,
+    action: Action,
     points: &Points,
     edges: Edges,
 ) -> Option<Vec<Circumstance>> {
     let mut all = vec![Circumstance {
         claims: BTreeMap::new(),
+        purpose: action.purpose(),
+        past: String::new(),
         opens_at: SOME_DAY.parse().ok()?,
         era: String::new(),
         hours: String::new(),
@@ -106,7 +118,47 @@ pub(crate) fn circumstances(
             circumstance.reason.clone_from(reason);
         })?;
     }
+    let pasts = pasts(action, points);
+    if !pasts.is_empty() {
+        all = product(&all, &pasts, |circumstance, (purpose, past)| {
+            circumstance.purpose = *purpose;
+            circumstance.past.clone_from(past);
+        })?;
+    }
     Some(all)
+}
+
+/// What of the past policies tell apart: the least of each range of numbers, and the range in words.
+fn pasts(action: Action, points: &Points) -> Vec<(Purpose, String)> {
+    type Make = fn(u32) -> Purpose;
+    let (turns, make, most, what): (_, Make, _, _) = match action {
+        Action::Activate => return Vec::new(),
+        Action::BreakGlass => {
+            let make: Make = |open_reviews| Purpose::BreakGlass { open_reviews };
+            (&points.open_reviews, make, u32::MAX, "post-reviews owed")
+        }
+        Action::Extend => {
+            let make: Make = |extensions| Purpose::Extend { extensions };
+            let most = u32::try_from(EXTENSIONS_MAX).unwrap_or(u32::MAX) - 1;
+            (&points.extensions, make, most, "extensions before")
+        }
+    };
+    let turns = turns.iter().copied().filter(|turn| *turn <= most);
+    let starts: BTreeSet<u32> = std::iter::once(0).chain(turns).collect();
+    let ends = starts.iter().skip(1).map(|next| Some(next - 1));
+    let ranges = starts.iter().zip(ends.chain([None]));
+    if starts.len() < 2 {
+        return Vec::new();
+    }
+    let words = |from: u32, last: Option<u32>| match last {
+        Some(0) => format!("no {what}"),
+        Some(last) if last == from => format!("{from} {what}"),
+        Some(last) => format!("{from} to {last} {what}"),
+        None => format!("{from} or more {what}"),
+    };
+    ranges
+        .map(|(from, last)| (make(*from), words(*from, last)))
+        .collect()
 }
 
 fn product<T>(
@@ -469,13 +521,14 @@ const ERA: &str = "era";
 const HOURS: &str = "hours";
 const TICKET: &str = "ticket";
 const REASON: &str = "reason";
+const PAST: &str = "past";
 
 /// What stands for a text that is absent: no claim and no ticket can be this.
 const ABSENT: &str = "\u{0}";
 
 fn names(all: &[Circumstance]) -> Vec<String> {
     let claims: BTreeSet<&String> = all.iter().flat_map(|it| it.claims.keys()).collect();
-    let others = [ERA, HOURS, TICKET, REASON].map(str::to_owned);
+    let others = [ERA, HOURS, TICKET, REASON, PAST].map(str::to_owned);
     claims.into_iter().cloned().chain(others).collect()
 }
 
@@ -485,6 +538,7 @@ fn value(circumstance: &Circumstance, name: &str) -> String {
         HOURS => circumstance.hours.clone(),
         TICKET => circumstance.ticket.clone().unwrap_or(ABSENT.to_owned()),
         REASON => circumstance.reason.clone(),
+        PAST => circumstance.past.clone(),
         claim => circumstance
             .claims
             .get(claim)
@@ -524,7 +578,7 @@ fn in_words(name: &str, own: &BTreeSet<String>, everything: &BTreeSet<String>) -
         list(words.collect())
     };
     Some(match name {
-        ERA | HOURS => list(
+        ERA | HOURS | PAST => list(
             own.iter()
                 .filter(|words| !words.is_empty())
                 .cloned()

@@ -24,13 +24,13 @@ pub struct Explained {
     pub advice: Option<String>,
     /// Its conditions, each as it is written.
     pub conditions: Vec<String>,
-    /// What it can be about: `activate`, `consent`, `view`.
+    /// What it can be about: `activate`, `break-glass`, `extend`, `consent`, `view`, `revoke`, `review`, `delegate`.
     pub about: Vec<&'static str>,
     /// Whom its head lets through, by name.
     pub principals: Vec<Who>,
-    /// Which scopes its head lets through.
+    /// Which scopes its head lets through; none where it is about people alone.
     pub scopes: Vec<ScopeId>,
-    /// Of a permit about activation: what it gives, alone or with others.
+    /// Of a permit about windows: what it gives, alone or with others.
     pub gives: Vec<Row>,
 }
 
@@ -43,11 +43,11 @@ pub fn explain(bundle: &Bundle, id: &str) -> Option<Explained> {
     let line = |uid| Line::of(&policies.entities, &uid);
     let scopes: Vec<ScopeId> = bundle
         .scopes()
-        .filter(|scope| aim.scope(&line(policies.types.scope(&scope.id))))
+        .filter(|scope| aim.has_scopes() && aim.scope(&line(policies.types.scope(&scope.id))))
         .map(|scope| scope.id.clone())
         .collect();
     let mut gives = Vec::new();
-    if aim.activates && !aim.forbids() {
+    if aim.opens() && !aim.forbids() {
         let named: BTreeSet<&ScopeId> = scopes.iter().collect();
         for scope in named {
             let wanted = Wanted {
@@ -65,8 +65,13 @@ pub fn explain(bundle: &Bundle, id: &str) -> Option<Explained> {
     }
     let about = [
         (aim.activates, "activate"),
+        (aim.breaks, "break-glass"),
+        (aim.extends, "extend"),
         (aim.consents, "consent"),
         (aim.views, "view"),
+        (aim.revokes, "revoke"),
+        (aim.reviews, "review"),
+        (aim.delegates, "delegate"),
     ];
     let principals = everyone(bundle)
         .filter(|id| aim.principal(&line(policies.types.principal(id))))

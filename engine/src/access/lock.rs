@@ -30,23 +30,19 @@ pub fn text(table: &AccessTable) -> String {
 
 /// The lines of a row, all but the people.
 fn starts(row: &Row) -> Vec<String> {
-    if !row.complete {
-        return vec![format!("{} | not enumerated | - | - | -", row.scope)];
-    }
-    row.paths
-        .iter()
-        .map(|path| {
-            let only = match path.only.as_str() {
-                "" => "any".to_owned(),
-                only => in_its_column(only),
-            };
-            let (needs, who) = (needs(path), who(path));
-            format!(
-                "{} | {needs} | {who} | {only} | {}",
-                row.scope, path.longest
-            )
-        })
-        .collect()
+    let unknown = (!row.complete).then(|| format!("{} | not enumerated | - | - | -", row.scope));
+    let known = row.paths.iter().map(|path| {
+        let only = match path.only.as_str() {
+            "" => "any".to_owned(),
+            only => in_its_column(only),
+        };
+        let (needs, who) = (needs(path), who(path));
+        format!(
+            "{} | {needs} | {who} | {only} | {}",
+            row.scope, path.longest
+        )
+    });
+    unknown.into_iter().chain(known).collect()
 }
 
 /// Circumstances quote what policies compare with, and that can be any text: one that ended the line or the column could add

@@ -6,11 +6,13 @@
 //! - **principals**: everyone of the directory; those whom no policy can tell apart are one [`class`] and asked about
 //!   once. A workload is asked about with each combination of the claims that policies compare.
 //! - **scopes**: every scope of the catalog that some permit's head names for the principal.
+//! - **actions**: to open a window, to open one in an emergency, and to make one longer while it is open; see [`Action`].
 //! - **windows**: each literal compared with `window.duration` or `window.closes_at`, and one second less.
 //! - **approvals**: every minimal set, up to the greatest count that a policy compares with.
 //! - **circumstances**: without a ticket and with one, and with a text for each literal or pattern that `ticket`, `reason` or
 //!   a claim is compared with; before, between and after the moments that `opens_at` and `closes_at` are compared with; each
-//!   day of the week and each time of day that policies tell apart, in the directory's time zone.
+//!   day of the week and each time of day that policies tell apart, in the directory's time zone. In an emergency, with each
+//!   number of owed post-reviews that policies tell apart; of an extension, with each number of earlier ones.
 //!
 //! What is *not* enumerated: a text that only a combination of three or more patterns tells apart; a text that a policy
 //! compares with an attribute rather than a literal; weekdays within a freeze shorter than a week that do not fall into it.
@@ -28,7 +30,7 @@ use serde::{Serialize, Serializer};
 use crate::approval::Kind;
 use crate::bundle::Bundle;
 use crate::bundle::policies::Points;
-use crate::decide::{PolicyRef, Setting, Step, Surveyor, facts_about, may_name};
+use crate::decide::{PolicyRef, Purpose, Setting, Step, Surveyor, facts_about, may_name};
 use crate::principal::{Principal, PrincipalId, UserId};
 use crate::scope::ScopeId;
 use crate::window::Duration;
@@ -60,9 +62,61 @@ pub struct Row {
     pub complete: bool,
 }
 
-/// One way in: under which circumstances, with whose consent, for how long.
+/// By which of the policy's actions a window comes to be, or to be longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is opened.
+    Activate,
+    /// It is opened in an emergency.
+    BreakGlass,
+    /// It is made longer while it is open. How long it is then, is said from its opening on.
+    Extend,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Action; 3] = [Action::Activate, Action::BreakGlass, Action::Extend];
+
+    /// The usual one, which goes without saying.
+    pub fn is_activate(&self) -> bool {
+        *self == Action::Activate
+    }
+
+    /// Under which circumstance this is so, in words; empty for the usual.
+    pub fn words(self) -> &'static str {
+        match self {
+            Action::Activate => "",
+            Action::BreakGlass => "in an emergency",
+            Action::Extend => "to extend",
+        }
+    }
+
+    /// As the policies are asked, of someone who owes nothing and has extended nothing yet.
+    pub fn purpose(self) -> Purpose {
+        match self {
+            Action::Activate => Purpose::Activate,
+            Action::BreakGlass => Purpose::BreakGlass { open_reviews: 0 },
+            Action::Extend => Purpose::Extend { extensions: 0 },
+        }
+    }
+
+    /// These circumstances, and that they are those of this action.
+    pub(crate) fn only(self, circumstances: String) -> String {
+        match (self.words(), circumstances.as_str()) {
+            ("", _) => circumstances,
+            (words, "") => words.to_owned(),
+            (words, further) => format!("{words}, {further}"),
+        }
+    }
+}
+
+/// One way in: by which action, under which circumstances, with whose consent, for how long.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Path {
+    /// By which action; left out of documents where it is the usual one.
+    #[serde(skip_serializing_if = "Action::is_activate")]
+    pub action: Action,
     /// How many distinct people of each kind have to consent; empty for nobody.
     pub needs: BTreeMap<Kind, u32>,
     /// Everyone who could consent, by kind.
@@ -72,7 +126,7 @@ pub struct Path {
     /// The longest window.
     #[serde(rename = "longest_s", serialize_with = "as_seconds")]
     pub longest: Duration,
-    /// Under which circumstances only, in words: `with a ticket`. Empty for all.
+    /// Under which circumstances only, in words: `with a ticket`, `in an emergency`. Empty for all.
     pub only: String,
     /// The permits that allow it.
     pub because: Vec<PolicyAt>,
@@ -166,10 +220,19 @@ pub fn table(bundle: &Bundle, wanted: Wanted<'_>) -> AccessTable {
                 .iter()
                 .filter(|member| wanted.principal.is_none_or(|wanted| wanted == *member))
                 .collect();
-            if members.is_empty() || !may_name(bundle, class.first(), scope) {
+            if members.is_empty() {
                 continue;
             }
-            let (paths, complete) = paths(bundle, class.first(), scope, &mut table.evaluations);
+            let (mut paths, mut complete) = (Vec::new(), true);
+            for action in Action::ALL {
+                if may_name(bundle, class.first(), scope, action.purpose()) {
+                    let asked = &mut table.evaluations;
+                    match self::paths(bundle, class.first(), scope, action, asked) {
+                        Some(more) => paths.extend(more),
+                        None => complete = false,
+                    }
+                }
+            }
             if paths.is_empty() && complete {
                 continue;
             }
@@ -196,16 +259,16 @@ pub fn table(bundle: &Bundle, wanted: Wanted<'_>) -> AccessTable {
     table
 }
 
+/// `None` where there are too many circumstances to ask about.
 fn paths(
     bundle: &Bundle,
     principal: &PrincipalId,
     scope: &ScopeId,
+    action: Action,
     evaluations: &mut u64,
-) -> (Vec<Path>, bool) {
-    let points = points(bundle, principal, scope);
-    let Some(all) = circumstances(&[bundle], principal, &points, Edges::Without) else {
-        return (Vec::new(), false);
-    };
+) -> Option<Vec<Path>> {
+    let points = points(bundle, principal, scope, action);
+    let all = circumstances(&[bundle], principal, action, &points, Edges::Without)?;
     let (answers, asked) = survey(bundle, principal, scope, &all);
     *evaluations += asked;
     let mut by_step: Vec<(Step, BTreeSet<usize>)> = Vec::new();
@@ -225,16 +288,17 @@ fn paths(
     let mut paths = Vec::new();
     for (step, numbers) in by_step {
         for (_, only) in told(&numbers, &all) {
-            paths.push(Path::new(&step, only));
+            paths.push(Path::new(action, &step, action.only(only)));
         }
     }
     paths.sort();
-    (paths, true)
+    Some(paths)
 }
 
 impl Path {
-    fn new(step: &Step, only: String) -> Path {
+    fn new(action: Action, step: &Step, only: String) -> Path {
         Path {
+            action,
             needs: step.needs.clone(),
             who: step.who.clone(),
             feasible: step.feasible,
@@ -273,10 +337,15 @@ pub(crate) fn exchanged(
         .collect()
 }
 
-/// What the policies about this principal and scope compare circumstances with.
-pub(crate) fn points(bundle: &Bundle, principal: &PrincipalId, scope: &ScopeId) -> Points {
+/// What the policies about this principal, scope and action compare circumstances with.
+pub(crate) fn points(
+    bundle: &Bundle,
+    principal: &PrincipalId,
+    scope: &ScopeId,
+    action: Action,
+) -> Points {
     let mut points = Points::default();
-    for facts in facts_about(bundle, principal, scope) {
+    for facts in facts_about(bundle, principal, scope, action.purpose()) {
         points.merge(facts.points());
     }
     points
@@ -313,6 +382,7 @@ pub(crate) fn survey(
 impl Circumstance {
     pub(crate) fn setting(&self) -> Setting<'_> {
         Setting {
+            purpose: self.purpose,
             opens_at: self.opens_at,
             ticket: self.ticket.as_deref(),
             reason: &self.reason,

@@ -35,6 +35,17 @@ impl<G> Decision<G> {
     }
 }
 
+impl Decision {
+    /// The same without the proof, for whoever only explains it.
+    pub fn explained(self) -> Decision<Allowed> {
+        match self {
+            Decision::Granted(grant) => Decision::Granted(grant.allowed().clone()),
+            Decision::NeedsApproval(needs) => Decision::NeedsApproval(needs),
+            Decision::Denied(denied) => Decision::Denied(denied),
+        }
+    }
+}
+
 impl<G: AsRef<Allowed>> Decision<G> {
     /// What the record says of this decision, made under `bundle`.
     pub fn verdict(&self, bundle: &Bundle) -> Verdict {

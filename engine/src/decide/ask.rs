@@ -19,8 +19,8 @@ use super::index::{Head, Index, Line, Slice};
 use super::{Allowed, PolicyRef};
 
 /// What a window is asked for, and what the journal alone knows that the policy may look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
     /// To open it: the action `activate`.
     Activate,
     /// To open it in an emergency: the action `breakGlass`.
@@ -33,6 +33,16 @@ pub(crate) enum Purpose {
         /// How often it has been extended already.
         extensions: u32,
     },
+}
+
+impl Purpose {
+    /// Whether there is such a thing for the scope: an emergency only where it has terms for one.
+    pub(super) fn is_known_to(self, scope: &Scope) -> bool {
+        match self {
+            Purpose::Activate | Purpose::Extend { .. } => true,
+            Purpose::BreakGlass { .. } => scope.break_glass.is_some(),
+        }
+    }
 }
 
 /// Someone who asks, as the bundle in force knows them.
@@ -78,22 +88,30 @@ impl<'a> Asker<'a> {
 
     /// Whether some permit's head names this principal and the scope, to open a window of it at all.
     pub(super) fn may_name(&self, scope: &Scope) -> bool {
-        self.may_open(self.index().activate(), &scope.id) || self.may_break(scope)
+        let emergency = Purpose::BreakGlass { open_reviews: 0 };
+        self.may_ask(Purpose::Activate, scope) || self.may_ask(emergency, scope)
     }
 
-    /// Whether some permit's head names this principal and the scope for an emergency, and the scope has terms for one.
-    pub(super) fn may_break(&self, scope: &Scope) -> bool {
-        scope.break_glass.is_some() && self.may_open(self.index().break_glass(), &scope.id)
-    }
-
-    /// Whether some permit's head names this principal, the scope and this action.
-    pub(super) fn may_open(&self, action: &EntityUid, scope: &ScopeId) -> bool {
+    /// Whether some permit's head names this principal, the scope and this purpose, and the scope has terms for it.
+    pub(super) fn may_ask(&self, purpose: Purpose, scope: &Scope) -> bool {
         let policies = self.policies();
-        let line = Line::of(&policies.entities, &policies.types.scope(scope));
-        self.index().some_permit_names(action, &self.line, &line)
+        let line = Line::of(&policies.entities, &policies.types.scope(&scope.id));
+        let action = self.index().action_of(purpose);
+        purpose.is_known_to(scope) && self.index().some_permit_names(action, &self.line, &line)
     }
 
-    /// `None` when the catalog has no such scope.
+    /// The same for a purpose; `None` also where the scope has no terms for it.
+    pub(super) fn wants_to<'b>(
+        &'b self,
+        purpose: Purpose,
+        scope: &ScopeId,
+        opens_at: Moment,
+        reason: &'b str,
+    ) -> Option<Ask<'b>> {
+        self.wants(scope, opens_at, reason)?.to(purpose)
+    }
+
+    /// To open a window. `None` when the catalog has no such scope.
     pub(super) fn wants<'b>(
         &'b self,
         scope: &ScopeId,
@@ -207,20 +225,15 @@ impl<'a> Ask<'a> {
         format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
     }
 
-    /// The same asker and scope, for another purpose than to open a window.
-    pub(super) fn to(mut self, purpose: Purpose) -> Ask<'a> {
+    /// The same asker and scope, for this purpose; `None` for an emergency in a scope that has no terms for one.
+    pub(super) fn to(mut self, purpose: Purpose) -> Option<Ask<'a>> {
         self.purpose = purpose;
-        self
+        purpose.is_known_to(self.scope).then_some(self)
     }
 
     /// The action that decides.
     pub(super) fn action(&self) -> &'a EntityUid {
-        let index = self.asker.index();
-        match self.purpose {
-            Purpose::Activate => index.activate(),
-            Purpose::BreakGlass { .. } => index.break_glass(),
-            Purpose::Extend { .. } => index.extend(),
-        }
+        self.asker.index().action_of(self.purpose)
     }
 
     /// The policies that could matter to this question.

@@ -20,6 +20,8 @@ use crate::bundle::policies::Policies;
 use crate::diff::Known;
 use crate::principal::UserId;
 
+use super::Purpose;
+
 /// The policies of a bundle by action and head, and the people of each group. Made once, when the bundle is loaded.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -33,6 +35,8 @@ pub(crate) struct Index {
     review: EntityUid,
     delegate: EntityUid,
     kinds: Vec<(Kind, EntityUid)>,
+    /// Those of all these that the schema declares.
+    declared: Vec<EntityUid>,
 }
 
 /// What the head of a policy says of principal and resource.
@@ -130,8 +134,11 @@ impl Index {
                 .iter()
                 .map(|kind| (kind.clone(), types.action(&kind.action())))
                 .collect(),
+            declared: Vec::new(),
         };
-        let actions: Vec<EntityUid> = [
+        // No policy was checked for an action that the schema leaves out, so none is about it: not even one whose head names
+        // every action.
+        index.declared = [
             &index.activate,
             &index.break_glass,
             &index.extend,
@@ -142,15 +149,13 @@ impl Index {
         ]
         .into_iter()
         .chain(index.kinds.iter().map(|(_, action)| action))
-        // No policy was checked for an action that the schema leaves out, so none is about it: not even one whose head names
-        // every action.
         .filter(|action| policies.schema.actions().any(|known| known == *action))
         .cloned()
         .collect();
         for policy in policies.set.policies() {
-            for action in &actions {
-                if is_about(policy, action, &policies.entities) {
-                    index.add(action, policy, policies);
+            for action in index.declared.clone() {
+                if index.is_about(policy, &action, &policies.entities) {
+                    index.add(&action, policy, policies);
                 }
             }
         }
@@ -216,6 +221,38 @@ impl Index {
         self.members.get(group).map_or(&[], Vec::as_slice)
     }
 
+    /// The action that decides about a wish for this purpose.
+    pub(super) fn action_of(&self, purpose: Purpose) -> &EntityUid {
+        match purpose {
+            Purpose::Activate => &self.activate,
+            Purpose::BreakGlass { .. } => &self.break_glass,
+            Purpose::Extend { .. } => &self.extend,
+        }
+    }
+
+    /// Whether a policy can be about this action. Decided exactly as Cedar does: actions and their groups are part of the
+    /// snapshot.
+    pub(super) fn is_about(
+        &self,
+        policy: &Policy,
+        action: &EntityUid,
+        entities: &Entities,
+    ) -> bool {
+        let named = match policy.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(named) => named == *action,
+            ActionConstraint::In(groups) => groups
+                .iter()
+                .any(|group| group == action || entities.is_ancestor_of(group, action)),
+        };
+        named && self.declared.contains(action)
+    }
+
+    /// Whether rights to consent can be lent at all: whether the schema has the action.
+    pub(super) fn lends(&self) -> bool {
+        self.declared.contains(&self.delegate)
+    }
+
     pub(super) fn activate(&self) -> &EntityUid {
         &self.activate
     }
@@ -247,17 +284,6 @@ impl Index {
     /// The approval kinds, each with the action that gives it.
     pub(super) fn kinds(&self) -> &[(Kind, EntityUid)] {
         &self.kinds
-    }
-}
-
-/// Decided exactly as Cedar does: actions and their groups are part of the snapshot.
-pub(super) fn is_about(policy: &Policy, action: &EntityUid, entities: &Entities) -> bool {
-    match policy.action_constraint() {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(named) => named == *action,
-        ActionConstraint::In(groups) => groups
-            .iter()
-            .any(|group| group == action || entities.is_ancestor_of(group, action)),
     }
 }
 

@@ -50,7 +50,8 @@ pub(crate) use past::{readers_of_the_reason, stranger};
 pub(crate) use survey::{Aim, Setting, Step, Surveyor, facts_about, may_name};
 pub use ways::COUNTS_TRIED_MAX;
 
-use ask::{Ask, Asker, Purpose, Wish};
+pub use ask::Purpose;
+use ask::{Ask, Asker, Wish};
 use people::Consents;
 use search::Search;
 
@@ -81,6 +82,16 @@ impl Standing {
     pub const UNKNOWN: Standing = Standing {
         open_reviews: u32::MAX,
     };
+
+    /// What this request is for.
+    fn purpose(self, request: &Request) -> Purpose {
+        match request.break_glass {
+            None => Purpose::Activate,
+            Some(_) => Purpose::BreakGlass {
+                open_reviews: self.open_reviews,
+            },
+        }
+    }
 }
 
 /// May this case be issued now, whatever else its requester owes? See [`decide_for`].
@@ -118,9 +129,8 @@ pub fn decide_for(bundle: &Bundle, case: &Case, standing: Standing, now: Moment)
     let Some(ask) = asker.wants(&request.scope, opened.opens_at(), reason) else {
         return Decision::Denied(Denied::because(Why::Unknown));
     };
-    let ask = match purpose(request.break_glass.is_some(), standing, ask.scope) {
-        Some(purpose) => ask.to(purpose),
-        None => return Decision::Denied(Denied::because(Why::NoPolicy)),
+    let Some(ask) = ask.to(standing.purpose(request)) else {
+        return Decision::Denied(Denied::because(Why::NoPolicy));
     };
     let wish = Wish {
         window: opened,
@@ -166,21 +176,18 @@ fn lengthened(
     asked: &ExtensionAsked,
     extensions: usize,
 ) -> Decision<Allowed> {
-    let longer = case.opened().and_then(|opened| {
-        let closes_at = opened.opens_at().plus(asked.extension.duration);
-        Window::new(opened.opens_at(), closes_at).ok()
-    });
+    let purpose = Purpose::Extend {
+        extensions: u32::try_from(extensions).unwrap_or(u32::MAX),
+    };
     let reason = asked.reason.as_deref().unwrap_or("");
-    let ask = longer.and_then(|longer| {
-        let ask = asker.wants(&case.request().scope, longer.opens_at(), reason)?;
+    let ask = longer(case, asked).and_then(|longer| {
+        let scope = &case.request().scope;
+        let ask = asker.wants_to(purpose, scope, longer.opens_at(), reason)?;
         Some((ask, longer))
     });
     let Some((ask, longer)) = ask else {
         return Decision::Denied(Denied::because(Why::Unknown));
     };
-    let ask = ask.to(Purpose::Extend {
-        extensions: u32::try_from(extensions).unwrap_or(u32::MAX),
-    });
     let wish = Wish {
         window: longer,
         ticket: case.request().ticket.as_deref(),
@@ -189,20 +196,15 @@ fn lengthened(
     answer(&ask, wish, &consents)
 }
 
-/// `None` for an emergency in a scope that has no terms for one.
-fn purpose(break_glass: bool, standing: Standing, scope: &Scope) -> Option<Purpose> {
-    match (break_glass, &scope.break_glass) {
-        (false, _) => Some(Purpose::Activate),
-        (true, Some(_)) => Some(Purpose::BreakGlass {
-            open_reviews: standing.open_reviews,
-        }),
-        (true, None) => None,
-    }
+/// The whole of a window that is to be longer, while it is open.
+fn longer(case: &Case, asked: &ExtensionAsked) -> Option<Window> {
+    let opens_at = case.opened()?.opens_at();
+    Window::new(opens_at, opens_at.plus(asked.extension.duration)).ok()
 }
 
 /// The same question of a request nobody has made: a dry run, with no approvals given.
 pub fn check(bundle: &Bundle, draft: &Draft<'_>, now: Moment) -> Decision<Allowed> {
-    dry_run(bundle, draft, false, Standing::UNKNOWN, now)
+    check_to(bundle, draft, Purpose::Activate, now)
 }
 
 /// The same of an emergency.
@@ -212,14 +214,15 @@ pub fn check_break_glass(
     standing: Standing,
     now: Moment,
 ) -> Decision<Allowed> {
-    dry_run(bundle, draft, true, standing, now)
+    let open_reviews = standing.open_reviews;
+    check_to(bundle, draft, Purpose::BreakGlass { open_reviews }, now)
 }
 
-fn dry_run(
+/// The same for any purpose. Of an extension, the draft's duration is the whole window, and `now` when it was opened.
+pub fn check_to(
     bundle: &Bundle,
     draft: &Draft<'_>,
-    break_glass: bool,
-    standing: Standing,
+    purpose: Purpose,
     now: Moment,
 ) -> Decision<Allowed> {
     let asker = Asker::of(bundle, draft.principal);
@@ -231,9 +234,8 @@ fn dry_run(
     let Some((ask, window)) = asked else {
         return Decision::Denied(Denied::because(Why::Unknown));
     };
-    let ask = match purpose(break_glass, standing, ask.scope) {
-        Some(purpose) => ask.to(purpose),
-        None => return Decision::Denied(Denied::because(Why::NoPolicy)),
+    let Some(ask) = ask.to(purpose) else {
+        return Decision::Denied(Denied::because(Why::NoPolicy));
     };
     let wish = Wish {
         window,
@@ -313,14 +315,7 @@ fn asked_of(
     let request = case.request();
     let (window, reason) = match case.question(now)? {
         Question::Request => (Window::opening(now, request.duration).ok()?, case.reason()),
-        Question::Extension(asked) => {
-            let opens_at = case.opened()?.opens_at();
-            let closes_at = opens_at.plus(asked.extension.duration);
-            (
-                Window::new(opens_at, closes_at).ok()?,
-                asked.reason.as_deref(),
-            )
-        }
+        Question::Extension(asked) => (longer(case, asked)?, asked.reason.as_deref()),
     };
     permitted(bundle, request, window, reason.unwrap_or(""), kinds)
 }
@@ -486,13 +481,14 @@ pub fn offers(bundle: &Bundle, principal: &Principal, now: Moment) -> Vec<Offer>
         return Vec::new();
     };
     let longest = |scope: &ScopeId, purpose: Purpose| {
-        let ask = asker.wants(scope, now.floor_s(), REASON_SOME)?.to(purpose);
+        let ask = asker.wants_to(purpose, scope, now.floor_s(), REASON_SOME)?;
         nearest::longest(&Search::of(&ask, ask.slice()))
     };
-    let index = bundle.index();
     let offer = |scope: &Scope| {
-        let activated = asker.may_open(index.activate(), &scope.id);
-        let broken = asker.may_break(scope);
+        // The longest for whoever owes nothing.
+        let emergency = Purpose::BreakGlass { open_reviews: 0 };
+        let activated = asker.may_ask(Purpose::Activate, scope);
+        let broken = asker.may_ask(emergency, scope);
         if !activated && !broken {
             return None;
         }
@@ -500,8 +496,6 @@ pub fn offers(bundle: &Bundle, principal: &Principal, now: Moment) -> Vec<Offer>
             true => longest(&scope.id, Purpose::Activate)?,
             false => [None, None],
         };
-        // The longest for whoever owes nothing.
-        let emergency = Purpose::BreakGlass { open_reviews: 0 };
         let break_glass = match broken {
             true => longest(&scope.id, emergency)?.into_iter().flatten().last(),
             false => None,

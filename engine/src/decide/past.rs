@@ -9,9 +9,9 @@ use crate::principal::Principal;
 use crate::replay::Stranger;
 use crate::scope::ScopeId;
 
-use super::PolicyRef;
 use super::ask::Asker;
 use super::index::Line;
+use super::{PolicyRef, Purpose};
 
 /// What of such a request the bundle does not know; `None` when it can be asked.
 pub(crate) fn stranger(
@@ -45,11 +45,11 @@ pub(crate) fn readers_of_the_reason(
     let (index, policies) = (asker.index(), asker.policies());
     let line = Line::of(&policies.entities, &policies.types.scope(scope));
     let mut ids: BTreeSet<&PolicyId> = BTreeSet::new();
-    let action = match break_glass {
-        true => index.break_glass(),
-        false => index.activate(),
+    let purpose = match break_glass {
+        true => Purpose::BreakGlass { open_reviews: 0 },
+        false => Purpose::Activate,
     };
-    let slice = index.slice(action, &asker.line, &line);
+    let slice = index.slice(index.action_of(purpose), &asker.line, &line);
     let heads = slice.heads();
     ids.extend(
         heads

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::approval::Kind;
 use crate::bundle::Bundle;
-use crate::principal::Principal;
+use crate::principal::{Principal, UserId};
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment, Window};
 
+use super::Purpose;
 use super::ask::{Ask, Asker, Wish};
 use super::people::Consents;
 use super::search::Search;
@@ -18,6 +19,7 @@ use super::ways::ways;
 pub(crate) struct Plea<'a> {
     pub(crate) principal: &'a Principal,
     pub(crate) scope: &'a ScopeId,
+    pub(crate) purpose: Purpose,
     pub(crate) reason: &'a str,
     pub(crate) at: Moment,
 }
@@ -53,8 +55,8 @@ impl Plea<'_> {
         .unwrap_or_default()
     }
 
-    /// As which kinds the policies by themselves would let the person behind the request consent to it. The engine never
-    /// counts such a consent; a bundle that promises the same should say the same.
+    /// As which kinds the policies by themselves would let the person behind the request consent to it, also by a right that
+    /// someone else lent them. The engine never counts such a consent; a bundle that promises the same should say the same.
     pub(crate) fn own_consent(&self, bundle: &Bundle) -> BTreeSet<Kind> {
         self.look(bundle, |ask| {
             let shortest = Duration::from_s(1).ok()?;
@@ -62,21 +64,24 @@ impl Plea<'_> {
                 window: Window::opening(self.at, shortest).ok()?,
                 ticket: None,
             };
-            let kinds = ask.asker.index().kinds();
-            let own = ask
-                .kinds_by_policy(ask.asker.person, None, wish)
-                .into_iter();
-            Some(
-                own.filter_map(|kind| Some(kinds.get(kind)?.0.clone()))
-                    .collect(),
-            )
+            let (index, person) = (ask.asker.index(), ask.asker.person);
+            let mut own = ask.kinds_by_policy(person, None, wish);
+            // Whether anyone may lend them that right is another question, and may have another answer tomorrow.
+            for kind in (0..index.kinds().len()).filter(|_| index.lends()) {
+                let lenders = ask.approvers(kind, wish, &BTreeSet::new(), usize::MAX);
+                let counts = |lender: &UserId| ask.kinds_by_policy(lender, Some(person), wish);
+                own.extend(lenders.iter().flat_map(counts));
+            }
+            let kinds = index.kinds();
+            let named = own.into_iter().filter_map(|kind| kinds.get(kind));
+            Some(named.map(|(kind, _)| kind.clone()).collect())
         })
         .unwrap_or_default()
     }
 
     fn look<T>(&self, bundle: &Bundle, look: impl FnOnce(&Ask<'_>) -> Option<T>) -> Option<T> {
         let asker = Asker::of(bundle, self.principal)?;
-        let ask = asker.wants(self.scope, self.at.floor_s(), self.reason)?;
+        let ask = asker.wants_to(self.purpose, self.scope, self.at.floor_s(), self.reason)?;
         look(&ask)
     }
 }

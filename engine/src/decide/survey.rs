@@ -13,17 +13,19 @@ use crate::principal::{Principal, PrincipalId, UserId};
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment, WINDOW_MAX_S, Window};
 
-use super::PolicyRef;
 use super::ask::{Ask, Asker, Wish};
-use super::index::{Head, Line, is_about};
+use super::index::{Head, Line};
 use super::nearest::critical_durations;
 use super::people::Consents;
 use super::search::Search;
 use super::ways::{Hall, minimal_counts};
+use super::{PolicyRef, Purpose};
 
 /// What a request says besides who, what and how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting<'s> {
+    /// What its window is for.
+    pub(crate) purpose: Purpose,
     /// When its window would open.
     pub(crate) opens_at: Moment,
     /// The ticket it names.
@@ -90,9 +92,9 @@ impl<'a> Surveyor<'a> {
     /// Every minimal way to have the scope, each with its longest window; the cheapest first. A way stands there twice
     /// where others could consent to a shorter window than to the longest.
     ///
-    /// `None` when the bundle has no such scope.
+    /// `None` when the bundle has no such scope, or the scope no terms for an emergency.
     pub(crate) fn steps(&self, scope: &ScopeId, setting: Setting<'_>) -> Option<Vec<Step>> {
-        let ask = self.asker.wants(scope, setting.opens_at, setting.reason)?;
+        let ask = self.wants(scope, setting)?;
         let steps = steps(&ask, setting);
         self.evaluations
             .set(self.evaluations.get() + ask.evaluations());
@@ -107,7 +109,7 @@ impl<'a> Surveyor<'a> {
         duration: Duration,
         needs: &BTreeMap<Kind, u32>,
     ) -> Verdict {
-        let asked = self.asker.wants(scope, setting.opens_at, setting.reason);
+        let asked = self.wants(scope, setting);
         let (Some(ask), Ok(window)) = (asked, Window::opening(setting.opens_at, duration)) else {
             return Verdict::default();
         };
@@ -127,6 +129,16 @@ impl<'a> Surveyor<'a> {
             permits: ask.places(&answer.permits),
             forbids: ask.places(forbids),
         }
+    }
+
+    fn wants<'s>(&'s self, scope: &ScopeId, setting: Setting<'s>) -> Option<Ask<'s>> {
+        let Setting {
+            purpose,
+            opens_at,
+            reason,
+            ..
+        } = setting;
+        self.asker.wants_to(purpose, scope, opens_at, reason)
     }
 
     /// As which kinds the *policy alone* would let the person behind a request consent to it. Writ counts no such consent
@@ -153,31 +165,39 @@ impl<'a> Surveyor<'a> {
     }
 }
 
-/// Whether some permit's head names this principal and the scope: without one there is nothing to have.
-pub(crate) fn may_name(bundle: &Bundle, principal: &PrincipalId, scope: &ScopeId) -> bool {
+/// Whether some permit's head names this principal and the scope for this purpose: without one there is nothing to have.
+pub(crate) fn may_name(
+    bundle: &Bundle,
+    principal: &PrincipalId,
+    scope: &ScopeId,
+    purpose: Purpose,
+) -> bool {
     let policies = bundle.policies();
     let line = |uid| Line::of(&policies.entities, &uid);
-    let known =
-        bundle.scope(scope).is_some() && bundle.directory().person_behind(principal).is_some();
+    let known = bundle
+        .scope(scope)
+        .is_some_and(|scope| purpose.is_known_to(scope));
     known
+        && bundle.directory().person_behind(principal).is_some()
         && bundle.index().some_permit_names(
-            bundle.index().activate(),
+            bundle.index().action_of(purpose),
             &line(policies.types.principal(principal)),
             &line(policies.types.scope(scope)),
         )
 }
 
-/// What is known of every policy that could matter to this principal in this scope: to the activation, or to who may
-/// consent to it.
+/// What is known of every policy that could matter to this principal in this scope, for this purpose: to the window itself,
+/// or to who may consent to it.
 pub(crate) fn facts_about<'a>(
     bundle: &'a Bundle,
     principal: &PrincipalId,
     scope: &ScopeId,
+    purpose: Purpose,
 ) -> Vec<&'a PolicyFacts> {
     let (index, policies) = (bundle.index(), bundle.policies());
     let asking = Line::of(&policies.entities, &policies.types.principal(principal));
     let line = Line::of(&policies.entities, &policies.types.scope(scope));
-    let slice = index.slice(index.activate(), &asking, &line);
+    let slice = index.slice(index.action_of(purpose), &asking, &line);
     let mut ids: BTreeSet<&PolicyId> = slice.heads().map(|head| &head.id).collect();
     for (_, action) in index.kinds() {
         let heads = index.heads_for_anyone(action, &line);
@@ -311,10 +331,20 @@ pub(crate) struct Aim {
     head: Head,
     /// Whether it can be about `activate`.
     pub(crate) activates: bool,
+    /// Whether it can be about `breakGlass`.
+    pub(crate) breaks: bool,
+    /// Whether it can be about `extend`.
+    pub(crate) extends: bool,
     /// Whether it can be about consent of some kind.
     pub(crate) consents: bool,
     /// Whether it can be about who may see requests.
     pub(crate) views: bool,
+    /// Whether it can be about who may end what others have.
+    pub(crate) revokes: bool,
+    /// Whether it can be about who may close post-reviews.
+    pub(crate) reviews: bool,
+    /// Whether it can be about who may lend a right to consent.
+    pub(crate) delegates: bool,
 }
 
 impl Aim {
@@ -322,13 +352,45 @@ impl Aim {
     pub(crate) fn of(bundle: &Bundle, id: &PolicyId) -> Option<Aim> {
         let (index, policies) = (bundle.index(), bundle.policies());
         let policy = policies.set.policy(id)?;
-        let about = |action| is_about(policy, action, &policies.entities);
+        let about = |action| index.is_about(policy, action, &policies.entities);
         Some(Aim {
             head: Head::of(policy),
             activates: about(index.activate()),
+            breaks: about(index.break_glass()),
+            extends: about(index.extend()),
             consents: index.kinds().iter().any(|(_, action)| about(action)),
             views: about(index.view()),
+            revokes: about(index.revoke()),
+            reviews: about(index.review()),
+            delegates: about(index.delegate()),
         })
+    }
+
+    /// Whether it can be about a window: to open one, also in an emergency, or to make it longer.
+    pub(crate) fn opens(&self) -> bool {
+        self.activates || self.breaks || self.extends
+    }
+
+    /// Whether it can be about who has a say in what others have, or lends theirs.
+    pub(crate) fn has_say(&self) -> bool {
+        self.revokes || self.reviews || self.delegates
+    }
+
+    /// Which say, in words: `to revoke and to review`.
+    pub(crate) fn says(&self) -> String {
+        let says = [
+            (self.revokes, "to revoke"),
+            (self.reviews, "to review"),
+            (self.delegates, "to lend their right to consent"),
+        ];
+        let says = says.into_iter().filter(|(is, _)| *is);
+        let words: Vec<&str> = says.map(|(_, words)| words).collect();
+        words.join(" and ")
+    }
+
+    /// Whether what it is about is, or may be, about a scope.
+    pub(crate) fn has_scopes(&self) -> bool {
+        self.opens() || self.consents || self.views || self.revokes || self.reviews
     }
 
     /// Whether it forbids.

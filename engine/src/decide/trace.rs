@@ -7,7 +7,8 @@ use cedar_policy::{Context, Entities, EntityUid, PolicyId, Request};
 use crate::approval::Kind;
 use crate::bundle::Bundle;
 use crate::bundle::policies::ConditionFacts;
-use crate::case::Case;
+use crate::case::{Case, Question};
+use crate::digest::Digest;
 use crate::principal::{Principal, PrincipalId, UserId};
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment, Window};
@@ -15,9 +16,10 @@ use crate::window::{Duration, Moment, Window};
 use super::ask::{Ask, Asker, Counts, Wish, about_whom};
 use super::count::best_counts;
 use super::evaluate::evaluate;
-use super::index::Line;
+use super::index::{Index, Line};
 use super::search::Search;
 use super::ways::ways;
+use super::{Purpose, Standing, longer};
 
 /// A policy whose head names the principal and the resource of a question.
 #[derive(Debug, Clone)]
@@ -61,11 +63,11 @@ impl Trace {
     }
 }
 
-/// The activations that decide this case: with the approvals counted, and where they are too few, with those that would do
-/// or with as many as the policies can tell apart.
-pub(crate) fn of_case(bundle: &Bundle, case: &Case, now: Moment) -> Vec<Trace> {
-    on_case(bundle, case, now, |ask, wish| {
-        let consents = ask.consents(case, case.request_digest(), wish);
+/// The questions that decide what this case asks now, of someone of this standing: with the approvals counted, and where they
+/// are too few, with those that would do or with as many as the policies can tell apart.
+pub(crate) fn of_case(bundle: &Bundle, case: &Case, standing: Standing, now: Moment) -> Vec<Trace> {
+    on_case(bundle, case, standing, now, |ask, wish, digest| {
+        let consents = ask.consents(case, digest, wish);
         let search = Search::of(ask, ask.slice());
         let people: Vec<&BTreeSet<usize>> = consents.counting.values().collect();
         let counted = best_counts(&people, &search.tops);
@@ -125,20 +127,24 @@ pub(crate) fn of_wish(
     traces
 }
 
-/// May `person` consent to this case as each of these kinds? The person behind the request is asked about like anyone.
+/// May `person` consent to this case as each of these kinds, by their own right or for a `delegate` to whom they lent it? The
+/// person behind the request is asked about like anyone.
 pub(crate) fn of_consent(
     bundle: &Bundle,
     case: &Case,
     person: &UserId,
+    delegate: Option<&UserId>,
     kinds: &BTreeSet<Kind>,
     now: Moment,
 ) -> Vec<Trace> {
-    on_case(bundle, case, now, |ask, wish| {
+    // Whatever is owed: consent is to what is asked.
+    on_case(bundle, case, Standing::UNKNOWN, now, |ask, wish, _| {
         let uid = ask.asker.policies().types.user(person);
         let line = Line::of(&ask.asker.policies().entities, &uid);
+        let people = std::iter::once(person).chain(delegate);
         let (Some(entities), Some(context)) = (
-            ask.asker.entities(&ask.scope.id, [person]),
-            ask.consent_context(wish, None),
+            ask.asker.entities(&ask.scope.id, people),
+            ask.consent_context(wish, delegate),
         ) else {
             return Vec::new();
         };
@@ -158,30 +164,76 @@ pub(crate) fn of_consent(
     .unwrap_or_default()
 }
 
-/// May `viewer` see what `requester` asked of `scope`?
-pub(crate) fn of_view(
+/// A say in what others ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Say {
+    /// To see it.
+    View,
+    /// To end it.
+    Revoke,
+    /// To close its post-review.
+    Review,
+}
+
+impl Say {
+    fn action(self, index: &Index) -> &EntityUid {
+        match self {
+            Say::View => index.view(),
+            Say::Revoke => index.revoke(),
+            Say::Review => index.review(),
+        }
+    }
+}
+
+/// Has `person` this say in what `requester` asked of `scope`?
+pub(crate) fn of_say(
     bundle: &Bundle,
-    viewer: &UserId,
+    say: Say,
+    person: &UserId,
     requester: &PrincipalId,
     scope: &ScopeId,
 ) -> Option<Trace> {
-    let (index, policies) = (bundle.index(), bundle.policies());
-    let person = bundle.directory().person_behind(requester)?;
-    let principal = policies.types.user(viewer);
+    let policies = bundle.policies();
+    let behind = bundle.directory().person_behind(requester)?;
+    let whom = about_whom(&policies.types, behind, requester);
     let resource = policies.types.scope(scope);
+    let action = say.action(bundle.index());
+    of_people(
+        bundle,
+        action,
+        person,
+        resource,
+        Context::from_pairs(whom).ok()?,
+    )
+}
+
+/// May `lender` lend `delegate` their right to consent?
+pub(crate) fn of_lending(bundle: &Bundle, lender: &UserId, delegate: &UserId) -> Option<Trace> {
+    let resource = bundle.policies().types.user(delegate);
+    let action = bundle.index().delegate();
+    of_people(bundle, action, lender, resource, Context::empty())
+}
+
+fn of_people(
+    bundle: &Bundle,
+    action: &EntityUid,
+    person: &UserId,
+    resource: EntityUid,
+    context: Context,
+) -> Option<Trace> {
+    let policies = bundle.policies();
+    let principal = policies.types.user(person);
     let lines = [&principal, &resource].map(|uid| Line::of(&policies.entities, uid));
-    let [of_viewer, of_scope] = &lines;
-    let whom = about_whom(&policies.types, person, requester);
-    let context = Context::from_pairs(whom).ok()?;
-    let action = index.view();
+    let [of_person, of_resource] = &lines;
     let request = Request::new(principal, action.clone(), resource, context, None).ok()?;
+    let entities = &policies.entities;
     let question = (action, &request);
     Some(trace(
         bundle,
         question,
-        &policies.entities,
-        of_viewer,
-        of_scope,
+        entities,
+        of_person,
+        of_resource,
         None,
     ))
 }
@@ -206,22 +258,35 @@ pub(crate) fn of_question(
 fn on_case<T>(
     bundle: &Bundle,
     case: &Case,
+    standing: Standing,
     now: Moment,
-    look: impl FnOnce(&Ask<'_>, Wish<'_>) -> T,
+    look: impl FnOnce(&Ask<'_>, Wish<'_>, Digest) -> T,
 ) -> Option<T> {
     let request = case.request();
-    let window = Window::opening(now, request.duration).ok()?;
+    let (window, reason, digest, purpose) = match case.question(now)? {
+        Question::Request => (
+            Window::opening(now, request.duration).ok()?,
+            case.reason(),
+            case.request_digest(),
+            standing.purpose(request),
+        ),
+        Question::Extension(asked) => (
+            longer(case, asked)?,
+            asked.reason.as_deref(),
+            asked.digest,
+            Purpose::Extend {
+                extensions: u32::try_from(case.extensions().len()).unwrap_or(u32::MAX),
+            },
+        ),
+    };
     let asker = Asker::of(bundle, &request.principal)?;
-    let ask = asker.wants(
-        &request.scope,
-        window.opens_at(),
-        case.reason().unwrap_or(""),
-    )?;
+    let reason = reason.unwrap_or("");
+    let ask = asker.wants_to(purpose, &request.scope, window.opens_at(), reason)?;
     let wish = Wish {
         window,
         ticket: request.ticket.as_deref(),
     };
-    Some(look(&ask, wish))
+    Some(look(&ask, wish, digest))
 }
 
 fn activation(ask: &Ask<'_>, wish: Wish<'_>, counts: &[u32]) -> Option<Trace> {

@@ -89,6 +89,8 @@ changes! {
     ApproversWidened = "approvers-widened", Medium, "More people can give a consent that is needed";
     ScopeAdded = "scope-added", Medium, "There is a new scope";
     ViewChanged = "view-changed", Medium, "Who may see others' requests may have changed; this is not enumerated";
+    SayChanged = "say-changed", Medium, "Who may end what others have, close a post-review, or use or lend another's right to consent has changed, or may have where it is not enumerated";
+    BreakGlassTermsChanged = "break-glass-terms-changed", Medium, "Others are told of an emergency than before, or its post-review may stay open longer or shorter";
     ScopeWithoutApprover = "scope-without-approver", Medium, "Consent is needed that nobody can give";
     PolicyUnreachable = "policy-unreachable", Medium, "A policy's head matches nobody of the directory, or no scope of the catalog";
     AccessNarrowed = "access-narrowed", Low, "Someone can no longer have a scope at all";
@@ -103,6 +105,7 @@ changes! {
     ApproversNarrowed = "approvers-narrowed", Low, "Fewer people can give a consent that is needed";
     ScopeRemoved = "scope-removed", Low, "A scope is gone";
     ScopeWaitsChanged = "scope-waits-changed", Low, "A request for the scope waits longer or shorter to be decided or activated";
+    EscalationChanged = "escalation-changed", Low, "Others are asked when nobody has decided on a request, or sooner or later";
     NoEffect = "no-effect", Info, "A policy changed, and nobody's access with it";
 }
 

@@ -46,7 +46,7 @@ impl Delta {
         let alike = self.way == edge.way && as_grave && of_access(self) && of_access(edge);
         let but_for_time = |number: &usize| {
             let of = all.get(*number)?;
-            Some((&of.claims, &of.ticket, &of.reason))
+            Some((&of.claims, &of.ticket, &of.reason, &of.past))
         };
         let own: BTreeSet<_> = self.within.iter().filter_map(but_for_time).collect();
         let mut others = edge.within.iter().filter_map(but_for_time);
@@ -273,14 +273,16 @@ impl At<'_> {
     }
 
     /// Whether the other bundle gives the very same in other circumstances, and in what they differ. Those that differ in
-    /// one thing only say best what it is about.
+    /// one thing only say best what it is about. What someone owes is no circumstance of a request: those of another past are
+    /// other people.
     fn given_elsewhere(&self, step: &Step, elsewhere: &[Vec<Step>]) -> Option<Difference> {
         let own = self.all.get(self.number)?;
         let differs = |same: fn(&Circumstance, &Circumstance) -> bool| {
-            elsewhere
-                .iter()
-                .zip(self.all)
-                .any(|(steps, other)| same(own, other) && allows(steps, &step.needs, step.longest))
+            elsewhere.iter().zip(self.all).any(|(steps, other)| {
+                own.past == other.past
+                    && same(own, other)
+                    && allows(steps, &step.needs, step.longest)
+            })
         };
         if differs(|own, other| {
             own.opens_at == other.opens_at

@@ -53,6 +53,27 @@ impl Comparison<'_> {
                 causes,
             );
         }
+        let emergency = |scope: &Scope| match &scope.break_glass {
+            None => "no emergency".to_owned(),
+            Some(terms) => {
+                let told: Vec<&str> = terms.announce.iter().map(String::as_str).collect();
+                let ttl = source::seconds(terms.review_ttl_s);
+                format!("tells {}, a post-review within {ttl}", told.join(", "))
+            }
+        };
+        let escalation = |scope: &Scope| match &scope.escalation {
+            None => "nobody else is asked".to_owned(),
+            Some(next) => format!("{} after {}", next.to, source::seconds(next.after_s)),
+        };
+        let mut told = |change, words: [String; 2]| {
+            if words[0] != words[1] {
+                self.note(change, Some(id), holders.clone(), words, causes.to_vec());
+            }
+        };
+        let terms = [emergency(old), emergency(new)];
+        told(Change::BreakGlassTermsChanged, terms);
+        let asked = [escalation(old), escalation(new)];
+        told(Change::EscalationChanged, asked);
         let waits = |scope: &Scope| {
             let word = |s: u32| source::seconds(s);
             format!(
@@ -157,6 +178,21 @@ impl Comparison<'_> {
                 let words = ["forbids".to_owned(), after.to_owned()];
                 notes.push((Change::ForbidRemoved, words, cause.clone()));
             }
+            if changed.matters() && aims.iter().flatten().any(Aim::has_say) {
+                let word = |aim: &Option<Aim>| match aim {
+                    None => "no such policy".to_owned(),
+                    Some(aim) if aim.forbids() => format!("forbids some {}", aim.says()),
+                    Some(aim) => format!("lets some {}", aim.says()),
+                };
+                notes.push((Change::SayChanged, [word(was), word(is)], cause.clone()));
+            }
+            let lent = [(self.old, &changed.old), (self.new, &changed.new)]
+                .into_iter()
+                .any(|(side, id)| id.as_ref().is_some_and(|id| reads_delegate(side, id)));
+            if changed.matters() && lent {
+                let after = "looks at who acts by a lent right".to_owned();
+                notes.push((Change::SayChanged, [String::new(), after], cause.clone()));
+            }
             if changed.matters() && aims.iter().flatten().any(|aim| aim.views) {
                 let word = |aim: &Option<Aim>| {
                     let word = match aim {
@@ -224,4 +260,12 @@ impl Comparison<'_> {
         };
         Some((Change::NoEffect, words, cause.clone()))
     }
+}
+
+/// Whether a policy looks at who acts where a right to consent is lent.
+fn reads_delegate(side: Side<'_>, id: &cedar_policy::PolicyId) -> bool {
+    let facts = side.bundle.policies().facts.get(id);
+    let conditions = facts.into_iter().flat_map(|facts| &facts.conditions);
+    let mut paths = conditions.flat_map(|condition| &condition.paths);
+    paths.any(|path| path.iter().take(2).eq(["context", "delegate"]))
 }

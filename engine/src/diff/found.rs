@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cause, Change, Severity, words};
-use crate::access::Circumstance;
+use crate::access::{Action, Circumstance};
 use crate::decide::Step;
 use crate::principal::{PrincipalId, UserId};
 use crate::scope::ScopeId;
@@ -15,10 +15,32 @@ pub(super) struct Key {
     pub(super) severity: std::cmp::Reverse<Severity>,
     pub(super) change: Change,
     pub(super) scope: Option<ScopeId>,
+    pub(super) action: Action,
     pub(super) only: String,
     pub(super) before: String,
     pub(super) after: String,
     pub(super) causes: Vec<Cause>,
+}
+
+impl Key {
+    /// About no action in particular, and in all circumstances.
+    pub(super) fn of(
+        change: Change,
+        scope: Option<&ScopeId>,
+        [before, after]: [String; 2],
+        causes: Vec<Cause>,
+    ) -> Key {
+        Key {
+            severity: std::cmp::Reverse(change.severity()),
+            change,
+            scope: scope.cloned(),
+            action: Action::Activate,
+            only: String::new(),
+            before,
+            after,
+            causes,
+        }
+    }
 }
 
 /// Of whom a finding is.

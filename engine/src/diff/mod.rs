@@ -3,7 +3,7 @@
 //! The policies, the directory and the catalog are compared first, which costs no evaluation; from that follows which
 //! principals and scopes a change can touch at all (`touched`). Only these are asked about, of the evaluation that decides
 //! real requests, at every point where an answer can change (see [`crate::access`]). Every finding about a decision comes
-//! with a request that the two bundles decide differently, which was put to both with [`check`]. Where that does not show
+//! with a request that the two bundles decide differently, which was put to both with [`check_to`]. Where that does not show
 //! what the finding says, there is no report at all: a tool that is wrong about access must not be believed.
 
 mod causes;
@@ -12,6 +12,7 @@ mod compare;
 mod entries;
 mod found;
 mod policies;
+mod says;
 mod source;
 mod touched;
 mod words;
@@ -21,10 +22,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::access::circumstance::{Edges, circumstances};
-use crate::access::{Circumstance, Class, Who, class, exchanged, points, survey};
+use crate::access::{Action, Circumstance, Class, Who, class, exchanged, points, survey};
 use crate::bundle::policies::Points;
 use crate::bundle::{Bundle, BundleFiles};
-use crate::decide::{Decision, Draft, Step, Surveyor, check, may_name};
+use crate::decide::{Decision, Draft, Purpose, Step, Surveyor, check_to, may_name};
 use crate::principal::{Principal, PrincipalId};
 use crate::scope::ScopeId;
 use crate::window::Duration;
@@ -80,6 +81,9 @@ pub struct Finding {
     pub severity: Severity,
     /// For which scope; `None` where it is about none in particular.
     pub scope: Option<ScopeId>,
+    /// By which action a window comes to be, or to be longer; left out of documents where it is the usual one.
+    #[serde(skip_serializing_if = "Action::is_activate")]
+    pub action: Action,
     /// For whom, by name.
     pub principals: Vec<Who>,
     /// Under which circumstances only; empty for all.
@@ -110,6 +114,12 @@ pub struct Example {
     pub reason: String,
     /// When.
     pub opens_at: String,
+    /// In an emergency, how many post-reviews are owed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_reviews: Option<u32>,
+    /// Of an extension, how often the window was extended before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<u32>,
     /// What was decided.
     pub before: String,
     /// What is decided.
@@ -149,6 +159,7 @@ pub fn diff(old: Side<'_>, new: Side<'_>) -> Result<Diff, Disagreement> {
     comparison.catalog();
     comparison.directory();
     comparison.policies();
+    comparison.says();
     let effort = comparison.effort;
     Ok(Diff {
         before: old.bundle.digest().to_string(),
@@ -190,34 +201,63 @@ impl Comparison<'_> {
                     .collect()
             };
             for class in touched {
-                let named = |side: Side<'_>| may_name(side.bundle, class.first(), scope);
-                if named(self.old) || named(self.new) {
-                    self.pair(class, scope);
-                }
+                self.pair(class, scope);
             }
         }
     }
 
+    /// By each action that some permit's head names for these principals and this scope.
     fn pair(&mut self, class: &Class, scope: &ScopeId) {
+        let (old, new) = (self.old.bundle, self.new.bundle);
+        let named = |action: &Action| {
+            let named = |bundle| may_name(bundle, class.first(), scope, action.purpose());
+            named(old) || named(new)
+        };
+        let actions: Vec<Action> = Action::ALL.into_iter().filter(named).collect();
+        if actions.is_empty() {
+            return;
+        }
         self.effort.pairs += 1;
+        let asked = actions
+            .into_iter()
+            .map(|action| self.window(class, scope, action));
+        let asked: Vec<Option<Vec<Circumstance>>> = asked.collect();
+        if let Some(all) = asked.iter().flatten().next() {
+            self.self_approval(class, scope, all);
+        }
+    }
+
+    /// What changed for windows by one action, and the circumstances that were asked about; `None` where there are too many.
+    fn window(
+        &mut self,
+        class: &Class,
+        scope: &ScopeId,
+        action: Action,
+    ) -> Option<Vec<Circumstance>> {
         let (old, new) = (self.old.bundle, self.new.bundle);
         let mut both = Points::default();
         for bundle in [old, new] {
             if bundle.scope(scope).is_some() {
-                both.merge(points(bundle, class.first(), scope));
+                both.merge(points(bundle, class.first(), scope, action));
             }
         }
-        let all = circumstances(&[old, new], class.first(), &both, Edges::With);
+        let all = circumstances(&[old, new], class.first(), action, &both, Edges::With);
         let Some(all) = all else {
             let most = crate::access::CIRCUMSTANCES_MAX;
-            self.note(
-                Change::NotEnumerated,
-                Some(scope),
-                class.members.iter().cloned(),
-                [String::new(), format!("more than {most} circumstances")],
-                self.all_causes(),
-            );
-            return;
+            let causes = self.all_causes();
+            let key = Key {
+                action,
+                only: action.only(String::new()),
+                ..Key::of(
+                    Change::NotEnumerated,
+                    Some(scope),
+                    [String::new(), format!("more than {most} circumstances")],
+                    causes,
+                )
+            };
+            let found = self.found.entry(key).or_default();
+            found.principals.extend(class.members.iter().cloned());
+            return None;
         };
         let (before, asked_before) = survey(old, class.first(), scope, &all);
         let (after, asked_after) = survey(new, class.first(), scope, &all);
@@ -227,13 +267,20 @@ impl Comparison<'_> {
             holders.extend(class.members.iter().cloned());
         }
         for delta in compare(&before, &after, &all) {
-            self.tell(class, scope, &delta, &all);
+            self.tell(class, scope, action, &delta, &all);
         }
-        self.self_approval(class, scope, &all);
+        Some(all)
     }
 
     /// Notes a difference for each member of the class, in the words that are true of that member.
-    fn tell(&mut self, class: &Class, scope: &ScopeId, delta: &Delta, all: &[Circumstance]) {
+    fn tell(
+        &mut self,
+        class: &Class,
+        scope: &ScopeId,
+        action: Action,
+        delta: &Delta,
+        all: &[Circumstance],
+    ) {
         let Some(circumstance) = all.get(delta.probe.number) else {
             return;
         };
@@ -246,14 +293,11 @@ impl Comparison<'_> {
                 });
                 own.collect::<Vec<Step>>()
             });
+            let shapes = [words::shape(&delta.before), words::shape(&delta.after)];
             let key = Key {
-                severity: std::cmp::Reverse(delta.change.severity()),
-                change: delta.change,
-                scope: Some(scope.clone()),
-                only: delta.only.clone(),
-                before: words::shape(&delta.before),
-                after: words::shape(&delta.after),
-                causes: causes.clone(),
+                action,
+                only: action.only(delta.only.clone()),
+                ..Key::of(delta.change, Some(scope), shapes, causes.clone())
             };
             let found = self.found.entry(key).or_default();
             found.steps.entry(member.clone()).or_insert(own);
@@ -267,18 +311,10 @@ impl Comparison<'_> {
         change: Change,
         scope: Option<&ScopeId>,
         principals: impl IntoIterator<Item = PrincipalId>,
-        [before, after]: [String; 2],
+        words: [String; 2],
         causes: Vec<Cause>,
     ) {
-        let key = Key {
-            severity: std::cmp::Reverse(change.severity()),
-            change,
-            scope: scope.cloned(),
-            only: String::new(),
-            before,
-            after,
-            causes,
-        };
+        let key = Key::of(change, scope, words, causes);
         let found = self.found.entry(key).or_default();
         found.principals.extend(principals);
     }
@@ -345,6 +381,7 @@ impl Comparison<'_> {
                     change: key.change,
                     severity: key.change.severity(),
                     scope: key.scope.clone(),
+                    action: key.action,
                     principals,
                     only: key.only.clone(),
                     before,
@@ -384,9 +421,10 @@ impl Asked<'_> {
             reason: &self.circumstance.reason,
             ticket: self.circumstance.ticket.as_deref(),
         };
+        let purpose = self.circumstance.purpose;
         let (was, is) = (
-            check(old, &draft, self.circumstance.opens_at),
-            check(new, &draft, self.circumstance.opens_at),
+            check_to(old, &draft, purpose, self.circumstance.opens_at),
+            check_to(new, &draft, purpose, self.circumstance.opens_at),
         );
         let (before, after) = (words::decision(&was), words::decision(&is));
         if before == after {
@@ -402,6 +440,11 @@ impl Asked<'_> {
                 decision: before,
             });
         }
+        let (open_reviews, extensions) = match purpose {
+            Purpose::Activate => (None, None),
+            Purpose::BreakGlass { open_reviews } => (Some(open_reviews), None),
+            Purpose::Extend { extensions } => (None, Some(extensions)),
+        };
         Ok(Some(Example {
             principal: self.principal.into(),
             claims: self.circumstance.claims.clone(),
@@ -409,6 +452,8 @@ impl Asked<'_> {
             ticket: self.circumstance.ticket.clone(),
             reason: self.circumstance.reason.clone(),
             opens_at: self.circumstance.opens_at.to_string(),
+            open_reviews,
+            extensions,
             before,
             after,
         }))

@@ -131,6 +131,8 @@ pub(super) fn permissions(old: &AwsTarget, new: &AwsTarget) -> [String; 2] {
     differ("region", old.region.clone(), new.region.clone());
     let session = |aws: &AwsTarget| seconds(aws.max_session_s);
     differ("sessions up to", session(old), session(new));
+    let lease = |aws: &AwsTarget| aws.lease_s.map_or("none".to_owned(), seconds);
+    differ("lease", lease(old), lease(new));
     let only = |these: &[Statement], those: &[Statement]| {
         let only: Vec<String> = these
             .iter()
@@ -220,8 +222,9 @@ impl Reach {
         }
     }
 
-    /// Whether a head lets anyone and anything through.
+    /// Whether a head lets anyone and anything through; the right to consent is lent to people.
     pub(super) fn has(&self, aim: &Aim) -> bool {
         aim.lets_through(&self.principals, &self.scopes)
+            || aim.delegates && aim.lets_through(&self.principals, &self.principals)
     }
 }

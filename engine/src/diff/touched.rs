@@ -21,15 +21,15 @@ pub(super) struct Touched<'a> {
     old: &'a Bundle,
     new: &'a Bundle,
     /// Where what policies mean may differ: the vocabulary, or the time zone.
-    everything: bool,
+    pub(super) everything: bool,
     /// Those who are not who they were; for them every scope.
     pub(super) principals: BTreeSet<PrincipalId>,
     /// Those that are not what they were, or for which others can consent; for them every principal.
     scopes: BTreeSet<ScopeId>,
     /// Those whose own entry in the catalog differs.
     pub(super) entries: BTreeSet<ScopeId>,
-    /// The heads of changed policies about activation, as they were and as they are.
-    activating: [Vec<Aim>; 2],
+    /// The heads of changed policies about windows, as they were and as they are.
+    opening: [Vec<Aim>; 2],
 }
 
 impl<'a> Touched<'a> {
@@ -47,7 +47,7 @@ impl<'a> Touched<'a> {
             principals: BTreeSet::new(),
             scopes: BTreeSet::new(),
             entries: BTreeSet::new(),
-            activating: [Vec::new(), Vec::new()],
+            opening: [Vec::new(), Vec::new()],
         };
         let people = touched.find_principals();
         touched.find_entries();
@@ -61,7 +61,7 @@ impl<'a> Touched<'a> {
         let all = self.everything || self.scopes.contains(scope);
         let mut heads = [Vec::new(), Vec::new()];
         if !all {
-            let sides = [self.old, self.new].into_iter().zip(&self.activating);
+            let sides = [self.old, self.new].into_iter().zip(&self.opening);
             for (found, (bundle, aims)) in heads.iter_mut().zip(sides) {
                 let line = scope_line(bundle, scope);
                 found.extend(aims.iter().filter(|aim| aim.scope(&line)));
@@ -115,8 +115,8 @@ impl<'a> Touched<'a> {
             let sides = [(self.old, &changed.old), (self.new, &changed.new)];
             for (number, (bundle, id)) in sides.into_iter().enumerate() {
                 let aim = || id.as_ref().and_then(|id| Aim::of(bundle, id));
-                if let (Some(aims), Some(aim)) = (self.activating.get_mut(number), aim())
-                    && aim.activates
+                if let (Some(aims), Some(aim)) = (self.opening.get_mut(number), aim())
+                    && aim.opens()
                 {
                     aims.push(aim);
                 }

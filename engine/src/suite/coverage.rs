@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::approval::Kind;
 use crate::bundle::Bundle;
 use crate::bundle::policies::PolicyFacts;
-use crate::decide::trace::{self, Trace};
+use crate::decide::trace::{self, Say, Trace};
 use crate::window::Duration;
 
 use super::render::one_line;
@@ -232,7 +232,7 @@ impl Row {
         let durations = [Some(self.duration), self.longest, past.and_then(Result::ok)];
         for duration in durations.into_iter().flatten().collect::<BTreeSet<_>>() {
             if let Some(case) = self.case(bundle, duration) {
-                trace::of_case(bundle, &case, self.at)
+                trace::of_case(bundle, &case, self.standing(), self.at)
                     .into_iter()
                     .for_each(&mut *add);
             }
@@ -241,22 +241,41 @@ impl Row {
             return;
         };
         for (person, kinds) in &self.approvals {
-            trace::of_consent(bundle, &case, person, kinds, self.at)
+            let lender = self.lent.get(person);
+            // Whose right it is, and who acts where it is lent.
+            let (whose, delegate) = (lender.unwrap_or(person), lender.map(|_| person));
+            trace::of_consent(bundle, &case, whose, delegate, kinds, self.at)
                 .into_iter()
                 .for_each(&mut *add);
+            if let Some(lender) = lender {
+                let seen = trace::of_lending(bundle, lender, person);
+                seen.into_iter().for_each(&mut *add);
+            }
         }
         if let Some(approvers) = &self.approvers {
             // The list is exhaustive, so it says something of everyone.
             let kinds: BTreeSet<Kind> = approvers.keys().cloned().collect();
             for (person, _) in bundle.directory().users() {
-                trace::of_consent(bundle, &case, person, &kinds, self.at)
+                trace::of_consent(bundle, &case, person, None, &kinds, self.at)
                     .into_iter()
                     .for_each(&mut *add);
             }
         }
-        if self.viewers.is_some() {
-            for (viewer, _) in bundle.directory().users() {
-                let seen = trace::of_view(bundle, viewer, &self.principal.id, &self.scope);
+        let says = [
+            (&self.viewers, Say::View),
+            (&self.revokers, Say::Revoke),
+            (&self.reviewers, Say::Review),
+        ];
+        let (asking, scope) = (&self.principal.id, &self.scope);
+        for (_, say) in says.iter().filter(|(expected, _)| expected.is_some()) {
+            for (person, _) in bundle.directory().users() {
+                let seen = trace::of_say(bundle, *say, person, asking, scope);
+                seen.into_iter().for_each(&mut *add);
+            }
+        }
+        if let (Some(_), Some(own)) = (&self.delegates, bundle.directory().person_behind(asking)) {
+            for (person, _) in bundle.directory().users() {
+                let seen = trace::of_lending(bundle, own, person);
                 seen.into_iter().for_each(&mut *add);
             }
         }

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::access::Action;
 use crate::bundle::Bundle;
 use crate::bundle::policies::{Points, Text};
 use crate::decide::promise::{Plea, Possible};
-use crate::decide::{Draft, check, may_see_scope};
+use crate::decide::{Draft, check_to, may_name};
 use crate::principal::{GITHUB_CLAIMS, Presence, Principal, PrincipalId};
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment};
@@ -57,6 +58,8 @@ pub struct About {
     pub except: Vec<String>,
     /// Which scopes; all there may ever be where nothing is written.
     pub scopes: Option<BTreeSet<ScopeId>>,
+    /// By which of the policy's actions: all of them where nothing is written.
+    pub actions: BTreeSet<Action>,
 }
 
 /// What is promised.
@@ -92,10 +95,11 @@ impl Promise {
     }
 }
 
-/// One question: who asks for what, when, and why.
+/// One question: who asks for what, by which action, when, and why.
 struct Question<'a> {
     principal: &'a Principal,
     scope: &'a ScopeId,
+    action: Action,
     reason: &'a str,
     at: Moment,
     duration: Duration,
@@ -127,14 +131,24 @@ impl Invariant {
                     .flat_map(|principal| self.scopes.iter().map(move |scope| (principal, scope)))
                 {
                     // Whom no permit's head names gets nothing, whatever the conditions say. The own consent is asked of
-                    // whoever may ask.
-                    if !may_see_scope(bundle, principal, scope) {
-                        continue;
-                    }
-                    for (at, reason) in moments
-                        .iter()
-                        .flat_map(|at| reasons.iter().map(move |reason| (*at, reason.as_str())))
-                    {
+                    // whoever may ask, and is the same by whichever action.
+                    let named =
+                        |action: &&Action| may_name(bundle, &principal.id, scope, action.purpose());
+                    let named = self.about.actions.iter().filter(named).copied();
+                    let actions: Vec<Action> = match promise {
+                        Promise::NoSelfApproval => named.take(1).collect(),
+                        Promise::Longest(_) | Promise::People(_) | Promise::SomeoneConsents => {
+                            named.collect()
+                        }
+                    };
+                    let circumstances = actions.iter().flat_map(|action| {
+                        let (moments, reasons) = (&moments, &reasons);
+                        moments.iter().flat_map(move |at| {
+                            let reasons = reasons.iter();
+                            reasons.map(move |reason| (*action, *at, reason.as_str()))
+                        })
+                    });
+                    for (action, at, reason) in circumstances {
                         questions += 1;
                         if questions > QUESTIONS_MAX {
                             failures
@@ -144,6 +158,7 @@ impl Invariant {
                         let question = Question {
                             principal,
                             scope,
+                            action,
                             reason,
                             at,
                             duration,
@@ -216,6 +231,7 @@ impl Question<'_> {
         let plea = Plea {
             principal: self.principal,
             scope: self.scope,
+            purpose: self.action.purpose(),
             reason: self.reason,
             at: self.at,
         };
@@ -281,7 +297,7 @@ impl Question<'_> {
             ticket,
         };
         // The counterexample is put to the engine once more, as anyone would ask.
-        let decision = check(bundle, &draft, self.at);
+        let decision = check_to(bundle, &draft, self.action.purpose(), self.at);
         let with = ticket.map(|ticket| format!(" with ticket {ticket}"));
         let claims: Vec<String> = self
             .principal
@@ -297,14 +313,24 @@ impl Question<'_> {
         Failure {
             expected,
             came: format!(
-                "{} asks for {} for {}{}: {}",
-                self.principal.id.name(),
-                self.scope,
-                self.duration,
+                "{}{}: {}",
+                self.wish(),
                 with.unwrap_or_default(),
                 explain::answer(&decision)
             ),
             why,
+        }
+    }
+}
+
+impl Question<'_> {
+    /// `mia asks for prod-db-read for 4h`
+    fn wish(&self) -> String {
+        let (who, scope, duration) = (self.principal.id.name(), self.scope, self.duration);
+        match self.action {
+            Action::Activate => format!("{who} asks for {scope} for {duration}"),
+            Action::BreakGlass => format!("{who} breaks the glass of {scope} for {duration}"),
+            Action::Extend => format!("{who} extends {scope} to {duration}"),
         }
     }
 }

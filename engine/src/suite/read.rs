@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
+use crate::access::Action;
 use crate::approval::Kind;
 use crate::bundle::hcl::{Document, Placed, Reader, Value};
 use crate::bundle::report::did_you_mean;
@@ -16,7 +17,7 @@ use crate::window::{Duration, Moment};
 
 use super::invariant::{About, Invariant, Promise};
 use super::names::{Names, Who};
-use super::row::{Expect, Row};
+use super::row::{Asks, Expect, Row};
 use super::who_can::WhoCan;
 use super::{Check, Place, Suite, What};
 use super::{people, tokens};
@@ -28,6 +29,21 @@ const REASON_SOME: &str = "a test";
 const PEOPLE_MOST: u32 = 32;
 
 const _: () = assert!(PEOPLE_MOST as usize == crate::case::APPROVALS_MAX);
+
+/// The most post-reviews that a case says someone owes: more than any policy tells apart.
+const OPEN_REVIEWS_MOST: u32 = 1_000;
+
+/// The most extensions that a case says there were before: one less than a request can have.
+const EXTENSIONS_MOST: u32 = 15;
+
+const _: () = assert!(EXTENSIONS_MOST as usize + 1 == crate::case::EXTENSIONS_MAX);
+
+/// The actions that an invariant can be about, as policies name them.
+const ACTIONS: [(&str, Action); 3] = [
+    ("activate", Action::Activate),
+    ("breakGlass", Action::BreakGlass),
+    ("extend", Action::Extend),
+];
 
 /// Reads one file into the suite; what is wrong with it goes into the report.
 pub(super) fn read(suite: &mut Suite, path: &str, text: &str, report: &mut Report) {
@@ -227,8 +243,10 @@ impl<'a> Tests<'a> {
                 format!("`{text}` is no answer; it is `granted`, `needs_approval` or `denied`")
             })
         });
-        let says_how_long = case.has("duration") || case.has("longest");
-        let duration = case.parsed("duration", Duration::from_str);
+        let extends = case.has("extend");
+        let says_how_long = extends || case.has("duration") || case.has("longest");
+        let (asks, whole) = self.asks(&mut case);
+        let duration = whole.or_else(|| case.parsed("duration", Duration::from_str));
         let longest = case.parsed("longest", Duration::from_str);
         // A group means everyone in it but the person who asks.
         let behind = who
@@ -239,9 +257,12 @@ impl<'a> Tests<'a> {
         let policies = case
             .strings("policies")
             .map(|list| self.policies(list.value));
-        let viewers = case
-            .strings("viewers")
-            .map(|list| self.names.users(&list.value, behind));
+        let [viewers, revokers, reviewers, delegates] =
+            ["viewers", "revokers", "reviewers", "delegates"].map(|key| {
+                let list = case.strings(key);
+                list.map(|list| self.names.users(&list.value, behind))
+            });
+        let lent = case.object("lent").map(|it| self.lent(it));
         if !names_scope {
             case.error(
                 case.header(),
@@ -268,6 +289,23 @@ impl<'a> Tests<'a> {
         if !says_how_long {
             case.require("duration");
         }
+        if extends && duration.is_none() && longest.is_none() {
+            case.error(
+                case.header(),
+                "this case does not say how long the window is to be",
+                Some("add `to` to `extend`, or `longest` to the case".to_owned()),
+            );
+        }
+        let asked = duration.as_ref().or(longest.as_ref());
+        if let (Some(asks), Some(asked)) = (asks, asked)
+            && asked.value.as_s() <= asks.more_than_s()
+        {
+            case.error(
+                asked.span.clone(),
+                "an extension makes the window longer, and so did each one before it",
+                Some("make it longer than `from`, by a second for each of `extensions`".to_owned()),
+            );
+        }
         let expected = expect.map(|expect| expect.value);
         if let (Some(longest), Some(Expect::Denied)) = (&longest, expected) {
             case.error(
@@ -283,8 +321,6 @@ impl<'a> Tests<'a> {
                 Some("leave it out, or expect `needs_approval`".to_owned()),
             );
         }
-        case.finish();
-        let (who, principal) = who?;
         let longest = longest.map(|longest| longest.value);
         let mut given = BTreeMap::new();
         for (kind, people) in approvals.flatten().unwrap_or_default() {
@@ -293,21 +329,103 @@ impl<'a> Tests<'a> {
                 kinds.insert(kind.clone());
             }
         }
+        let lent = lent.unwrap_or_default();
+        for person in lent.keys().filter(|person| !given.contains_key(person)) {
+            case.error(
+                case.header(),
+                format!("`{person}` is lent a right and does not consent"),
+                Some("name them in `approvals`".to_owned()),
+            );
+        }
+        case.finish();
+        let (who, principal) = who?;
         Some(Row {
             who,
             principal,
             scope: scope?,
+            asks: asks?,
             duration: duration.map(|duration| duration.value).or(longest)?,
             reason,
             ticket,
             at,
             approvals: given,
+            lent,
             expect: expected?,
             policies,
             approvers: approvers.flatten(),
             longest,
             viewers,
+            revokers,
+            reviewers,
+            delegates,
         })
+    }
+
+    /// By which action a case asks, and how long an extended window is to be.
+    fn asks(&self, case: &mut Reader<'a>) -> (Option<Asks>, Option<Placed<Duration>>) {
+        let emergency = case.bool("break_glass").filter(|given| given.value);
+        let debt = case.u32("open_reviews", 0..=OPEN_REVIEWS_MOST);
+        if let (None, Some(debt)) = (&emergency, &debt) {
+            case.error(
+                debt.span.clone(),
+                "post-reviews matter in an emergency only",
+                Some("add `break_glass = true`".to_owned()),
+            );
+        }
+        let extends = case.has("extend");
+        let Some(mut extend) = case.object("extend") else {
+            let asks = match emergency {
+                None => Asks::ToOpen,
+                Some(_) => Asks::InEmergency {
+                    open_reviews: debt.map_or(0, |debt| debt.value),
+                },
+            };
+            return ((!extends).then_some(asks), None);
+        };
+        if let Some(emergency) = emergency {
+            case.error(
+                emergency.span,
+                "a case either extends a window or breaks the glass",
+                Some("keep one of them".to_owned()),
+            );
+        }
+        if let Some(duration) = case.value("duration") {
+            case.error(
+                duration.span,
+                "of an extension, `to` says how long the window is to be",
+                Some("write it like `extend = { from = \"1h\", to = \"2h\" }`".to_owned()),
+            );
+        }
+        let from = extend.required_parsed("from", Duration::from_str);
+        let to = extend.parsed("to", Duration::from_str);
+        let extensions = extend.u32("extensions", 0..=EXTENSIONS_MOST);
+        extend.finish();
+        let asks = from.map(|from| Asks::ToExtend {
+            from: from.value,
+            extensions: extensions.map_or(0, |count| count.value),
+        });
+        (asks, to)
+    }
+
+    /// Who consents by the right of whom.
+    fn lent(&self, mut object: Reader<'a>) -> BTreeMap<UserId, UserId> {
+        let mut found = BTreeMap::new();
+        for (name, value) in object.rest() {
+            let Value::String(lender) = value.value else {
+                object.error(
+                    value.span,
+                    format!("`{}` must be the name of a lender", name.value),
+                    Some("write it like `lent = { lee = \"pat\" }`".to_owned()),
+                );
+                continue;
+            };
+            let lender = self.names.user(&Placed::new(lender, value.span));
+            if let (Some(delegate), Some(lender)) = (self.names.user(&name), lender) {
+                found.insert(delegate, lender);
+            }
+        }
+        object.finish();
+        found
     }
 
     /// Kinds of approval, each with people.
@@ -408,10 +526,14 @@ impl<'a> Tests<'a> {
         let who = block.strings("who");
         let except = block.strings("except");
         let scopes = block.strings("scopes").map(|list| self.scopes(&list.value));
+        let actions = block
+            .strings("actions")
+            .map(|list| self.actions(&list.value));
         let about = About {
             who: who.as_ref().map(written),
             except: except.as_ref().map(written).unwrap_or_default(),
             scopes: scopes.clone(),
+            actions: actions.unwrap_or_else(|| Action::ALL.into()),
         };
         let who = who.map(|list| self.ids(&list.value));
         let except = except.map(|list| self.ids(&list.value));
@@ -445,11 +567,19 @@ impl<'a> Tests<'a> {
         let every = || self.bundle.scopes().map(|scope| scope.id.clone()).collect();
         let scopes = scopes.unwrap_or_else(every);
         // Of nobody, and of nothing, anything is true: a promise whose last scope was renamed must not look kept.
-        if (who.is_empty() || scopes.is_empty()) && !self.names.document.has_errors() {
+        let nothing = who.is_empty() || scopes.is_empty();
+        if nothing && !self.names.document.has_errors() {
             block.error(
                 block.header(),
                 "this invariant is about nobody, or about no scope",
                 Some("remove it, or widen `who` and `scopes`".to_owned()),
+            );
+        }
+        if about.actions.is_empty() && !self.names.document.has_errors() {
+            block.error(
+                block.header(),
+                "this invariant is about no action",
+                Some("leave `actions` out for all of them".to_owned()),
             );
         }
         let start = block.header().start;
@@ -480,6 +610,26 @@ impl<'a> Tests<'a> {
                 false
             }
         }
+    }
+
+    fn actions(&self, list: &[Placed<String>]) -> BTreeSet<Action> {
+        let mut found = BTreeSet::new();
+        for name in list {
+            let known = ACTIONS.iter().find(|(known, _)| *known == name.value);
+            found.extend(known.map(|(_, action)| *action));
+            if known.is_none() {
+                let words = ACTIONS.iter().map(|(known, _)| *known);
+                let help = did_you_mean(name, words.clone()).unwrap_or_else(|| {
+                    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+                    format!("write {}", words.join(", "))
+                });
+                let message = format!("no action `{}` gives anyone a window", name.value);
+                self.names
+                    .document
+                    .error(name.span.clone(), message, Some(help));
+            }
+        }
+        found
     }
 
     fn ids(&self, list: &[Placed<String>]) -> BTreeSet<PrincipalId> {

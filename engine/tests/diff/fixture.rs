@@ -42,6 +42,17 @@ pub(crate) fn base() -> BundleFiles {
     read_folder(&here().join("base"))
 }
 
+/// The same with a vocabulary for the whole life of a grant, and policies about it: the sections of `whole_life`.
+pub(crate) fn whole_life() -> BundleFiles {
+    let mut files = base();
+    let text = fs::read_to_string(here().join("whole_life")).unwrap();
+    for section in text.split("\n@@ ").skip(1) {
+        let (head, body) = section.split_once('\n').unwrap_or((section, ""));
+        apply(&mut files, head, body, "whole_life");
+    }
+    files
+}
+
 pub(crate) fn fixtures() -> Vec<Fixture> {
     let base = base();
     let mut folders: Vec<PathBuf> = fs::read_dir(here())
@@ -69,7 +80,11 @@ pub(crate) fn read_folder(folder: &Path) -> BundleFiles {
 fn read(base: &BundleFiles, folder: PathBuf) -> Fixture {
     let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
     let text = fs::read_to_string(folder.join("pull_request")).unwrap();
-    let (mut old, mut new) = (base.clone(), base.clone());
+    let (mut old, mut new) = match text.contains("\n@@ of the whole life\n") {
+        true => (whole_life(), whole_life()),
+        false => (base.clone(), base.clone()),
+    };
+    let text = text.replacen("\n@@ of the whole life\n", "\n", 1);
     for section in text.split("\n@@ ").skip(1) {
         let (head, body) = section.split_once('\n').unwrap_or((section, ""));
         match head.strip_prefix("both ") {

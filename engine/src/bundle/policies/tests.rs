@@ -127,7 +127,7 @@ fn facts<'a>(policies: &'a Policies, id: &str) -> &'a PolicyFacts {
 #[test]
 fn the_shipped_policies_are_what_the_search_needs_to_know() {
     let policies = shipped();
-    assert_eq!(policies.set.policies().count(), 24);
+    assert_eq!(policies.set.policies().count(), 25);
     let kinds: Vec<&str> = policies.kinds.iter().map(Kind::as_str).collect();
     assert_eq!(kinds, ["manager", "owner", "security"]);
 

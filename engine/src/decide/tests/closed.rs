@@ -357,10 +357,10 @@ fn every_question_fits_the_schema_the_policies_were_checked_against() {
                 Purpose::BreakGlass { open_reviews: 1 },
                 Purpose::Extend { extensions: 1 },
             ] {
+                // The one with terms for an emergency.
                 let ask = asker
-                    .wants(&scope("prod-db-read"), now(), "INC-42")
-                    .unwrap()
-                    .to(purpose);
+                    .wants_to(purpose, &scope("prod-admin"), now(), "INC-42")
+                    .unwrap();
                 let activation = ask.activation(wish, &ask.nobody()).unwrap();
                 let context = activation.context().unwrap();
                 context.validate(&schema, ask.action()).unwrap();
