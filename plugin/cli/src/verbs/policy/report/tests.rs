@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use writ_engine::access::{Who, WhoKind};
+use writ_engine::access::{Action, Who, WhoKind};
 use writ_engine::diff::{
     Cause, CauseKind, Change, Diff, Effort, Example, Finding, Revision, Severity, Side, diff,
 };
@@ -91,6 +91,7 @@ fn hostile() -> Diff {
         change: Change::AccessWidened,
         severity: Severity::High,
         scope: Some(ScopeId::new("prod-admin").unwrap()),
+        action: Action::Activate,
         principals: vec![Who {
             kind: WhoKind::User,
             name: name.to_owned(),
@@ -114,6 +115,8 @@ fn hostile() -> Diff {
             duration_s: 60,
             ticket: Some(name.to_owned()),
             reason: name.to_owned(),
+            open_reviews: None,
+            extensions: None,
             opens_at: "2026-11-21T09:00:00Z".to_owned(),
             before: name.to_owned(),
             after: name.to_owned(),
