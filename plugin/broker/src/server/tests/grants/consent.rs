@@ -140,7 +140,7 @@ async fn consent_of_who_may_no_more_counts_no_more_and_counts_again_when_they_ma
     let asked = mia.ask(want("ledger-admin", HOUR)).await.unwrap();
     lee.approve(&asked.id).await.unwrap();
     assert_eq!(state(&zoe.approve(&asked.id).await.unwrap()), "APPROVED");
-    let directory = std::fs::read_to_string(world.config.bundle.join("directory.hcl")).unwrap();
+    let directory = std::fs::read_to_string(world.policies.join("directory.hcl")).unwrap();
     let changes: [(&str, &str); 2] = [
         ("[\"payments-leads\", \"deputies\"]", "[\"deputies\"]"),
         (

@@ -340,7 +340,7 @@ async fn consent_by_a_lent_right_counts_only_while_lender_and_pair_have_what_it_
     mia.issue(&asked.id).await.unwrap();
 
     // The lender is neither manager nor owner any more.
-    let directory = std::fs::read_to_string(world.config.bundle.join("directory.hcl")).unwrap();
+    let directory = std::fs::read_to_string(world.policies.join("directory.hcl")).unwrap();
     world
         .change("directory.hcl", |text| {
             let text = text.replace(

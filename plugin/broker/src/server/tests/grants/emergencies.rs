@@ -1,10 +1,8 @@
 //! Emergencies: in so many words, told at once, and owed for afterwards.
 
-use tracing_subscriber::layer::SubscriberExt as _;
 use writ_api::v1::RequestFilter::{All, Mine, ToReview};
 
 use super::*;
-use crate::logging::tests::Page;
 
 fn owed_by(request: &v1::Request) -> Option<i64> {
     let glass = request.break_glass.as_ref().unwrap();
@@ -76,37 +74,9 @@ async fn one_key_and_one_run_never_turn_a_request_into_an_emergency_or_back() {
 
 #[tokio::test]
 async fn an_emergency_is_told_at_once_to_those_the_scope_names_and_unknown_to_others() {
-    let page = Page::default();
-    let into = page.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(move || into.clone());
-    // All of this test runs on one thread, so that this page is its own.
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
     let world = grants().await;
     let sam = world.person("sam").await;
-    sam.ask(want("ledger-read", HOUR)).await.unwrap();
-    assert!(!page.text().contains("break-glass"));
     let asked = sam.ask(glass("ledger-read", HOUR)).await.unwrap();
-    let line = page.text();
-    let line = line
-        .lines()
-        .find(|line| line.contains("alarm: break-glass"))
-        .unwrap();
-    for said in [
-        "ERROR",
-        asked.id.as_str(),
-        "ledger-read",
-        "sam",
-        "kim lee pat zoe",
-    ] {
-        assert!(line.contains(said), "{said} is missing: {line}");
-    }
-    assert!(
-        !line.contains("INC-42"),
-        "what people write stays out of the log"
-    );
-
     let told = asked.break_glass.as_ref().unwrap();
     assert_eq!(told.announced_to, ["kim", "lee", "pat", "zoe"]);
     for name in ["kim", "lee", "pat", "zoe"] {

@@ -36,6 +36,7 @@ struct Grants {
     github: TestIssuer,
     free: Arc<AtomicU64>,
     config: Config,
+    policies: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -53,7 +54,7 @@ async fn grants() -> Grants {
     let (corp, github) = (TestIssuer::start().await, TestIssuer::start().await);
     let sts = Sts::start(noon()).await;
     let mut config = config(folder.path(), loopback(), [&corp, &github]);
-    config.bundle = policies;
+    config.bundle = Source::Folder(policies.clone());
     config.aws.endpoint_url = Some(sts.url.clone());
     config.aws.role_session = false;
     config.aws.credentials = CredentialSource::Profile {
@@ -74,6 +75,7 @@ async fn grants() -> Grants {
         github,
         free,
         config,
+        policies,
         _folder: folder,
     }
 }
@@ -187,7 +189,7 @@ impl Grants {
 
     /// Changes one file of the bundle, and waits until the changed one is in force.
     async fn change(&self, file: &str, change: impl FnOnce(&str) -> String) {
-        let path = self.config.bundle.join(file);
+        let path = self.policies.join(file);
         let before = std::fs::read_to_string(&path).unwrap();
         let after = change(&before);
         assert_ne!(before, after, "nothing is changed in {file}");
@@ -200,7 +202,7 @@ impl Grants {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let read = crate::bundle::read(&self.config.bundle).unwrap();
+        let read = crate::bundle::read(&self.policies).unwrap();
         panic!("{}", writ_engine::Bundle::load(&read).unwrap_err());
     }
 
@@ -251,6 +253,7 @@ impl Grants {
             github: self.github,
             free: self.free,
             config: self.config,
+            policies: self.policies,
             _folder: self._folder,
         }
     }

@@ -16,7 +16,7 @@ use writ_engine::{Case, RequestId, UserId, Window};
 
 use super::model::{Model, PEOPLE, Seen};
 use super::*;
-use crate::aws::issuer::Issuer;
+use crate::aws::Aws;
 use crate::bundle::BundleSlot;
 use crate::desk::{Ask, Consent, Loan, Refused, Wish};
 use crate::journal::SigningKey;
@@ -239,8 +239,7 @@ impl Stage {
             Arc::clone(&self.bundle),
             clock,
             told(free),
-            Issuer::new(aws),
-            None,
+            Aws::new(aws),
         );
         (desk.await.unwrap(), hand)
     }
