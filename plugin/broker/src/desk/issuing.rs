@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_engine::case::{LIVE_SESSIONS_MAX, SESSIONS_MAX, SessionOutcome};
 use writ_engine::decide::{Standing, decide_for};
-use writ_engine::event::Fact;
+use writ_engine::event::{Event, Fact};
 use writ_engine::{Case, Decision, RequestId, SessionPlan, State};
 
 use super::Desk;
@@ -88,6 +88,10 @@ impl Desk {
         let plan = SessionPlan::new(grant, number, now, self.aws.issuer.cap_s())
             .map_err(|_| Refused::WrongState(case.state(now).name()))?;
         let (role_arn, region) = (plan.role_arn().to_string(), plan.region().to_owned());
+        self.follows(&Event {
+            at: now,
+            fact: plan.intent(),
+        })?;
         // The intent is durable before the call: a crash in between over-reports one session, never under-reports one.
         let plan = self
             .journal
@@ -123,7 +127,7 @@ const NO_ANSWER: &str = "NoAnswer";
 fn ready(case: &Case, now: writ_engine::Moment) -> Result<(), Refused> {
     let state = case.state(now);
     match state {
-        // A pending case goes on to the decision, which says what is missing.
+        // A pending case goes on to the decision, which says what is missing; where nothing is by now, it is issued.
         State::Pending | State::Approved | State::Active(_) => {}
         _ => return Err(Refused::WrongState(state.name())),
     }

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
+use writ_engine::case::NoStory;
 use writ_engine::digest::SaltedText;
 use writ_engine::event::{Event, Fact};
 use writ_engine::{Bundle, Moment, PrincipalId, RequestId};
@@ -184,6 +185,17 @@ impl Desk {
         self.clock.trusted().map_err(|_| Refused::ClockBehind)
     }
 
+    // An event that does not follow must not be recorded: a record that makes no story is one that no broker opens again.
+    // That one gets here is a fault of ours.
+    fn follows(&self, event: &Event) -> Result<(), AppendError> {
+        let cases = self.cases.read();
+        let of_case = event.fact.request().and_then(|id| cases.get(id));
+        match of_case.map(|row| row.case.clone().apply(event)) {
+            Some(Err(NoStory(why))) => Err(AppendError::Refused(why)),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
     // Durable, and in the state, when it returns. After a failure the entry may still land, so the journal keeps `turn`
     // until it knows: the next step of the case is never decided on a state that is about to change.
     async fn append(
@@ -193,10 +205,9 @@ impl Desk {
         texts: Vec<SaltedText>,
         turn: impl Send + 'static,
     ) -> Result<(), AppendError> {
-        let entry = Entry {
-            event: Event { at, fact },
-            texts,
-        };
+        let event = Event { at, fact };
+        self.follows(&event)?;
+        let entry = Entry { event, texts };
         self.journal
             .append_holding(vec![entry], turn)
             .await

@@ -328,3 +328,28 @@ async fn of_two_emergencies_asked_for_at_once_the_second_waits_for_the_review_of
     mia.issue(&second).await.unwrap();
     assert_eq!(world.sts.calls_of(&second).len(), 1);
 }
+
+#[tokio::test]
+async fn an_emergency_that_was_approved_while_something_was_owed_opens_once_it_is_not() {
+    let world = grants().await;
+    let (mia, lee, zoe) = (
+        world.person("mia").await,
+        world.person("lee").await,
+        world.person("zoe").await,
+    );
+    let first = mia.ask(glass("ledger-read", HOUR)).await.unwrap().id;
+    let second = mia.ask(glass("ledger-read", HOUR)).await.unwrap().id;
+    lee.approve(&first).await.unwrap();
+    mia.issue(&first).await.unwrap();
+    // He consents; the policy does not yet.
+    assert_eq!(state(&lee.approve(&second).await.unwrap()), "PENDING");
+    assert_eq!(refused(mia.issue(&second).await), Reason::RefusedByPolicy);
+    mia.release(&first).await.unwrap();
+    zoe.review(&first).await.unwrap();
+    assert_eq!(state(&mia.issue(&second).await.unwrap()), "ACTIVE");
+    // The record is sound: it goes on, and it is read again.
+    mia.ask(want("ledger-read", HOUR)).await.unwrap();
+    let world = world.restarted().await;
+    let again = world.person("mia").await.show(&second).await.unwrap();
+    assert_eq!(state(&again), "ACTIVE");
+}
