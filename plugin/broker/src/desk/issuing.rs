@@ -64,9 +64,14 @@ impl Desk {
     }
 
     async fn attempt(&self, id: &RequestId, turn: &Turn) -> Result<IssuedSession, Refused> {
+        let case = self.case(id)?;
+        // Until the intent is on record, no other emergency is decided: with the first session this one begins to owe.
+        let alone = match case.request().break_glass {
+            Some(_) => Some(self.emergencies_locked.take(&()).await),
+            None => None,
+        };
         let now = self.trusted_now()?;
         let bundle = self.bundle();
-        let case = self.case(id)?;
         let number = case.next_session();
         ready(&case, now)?;
         self.still_heard(id, case.state(now), now)?;
@@ -95,8 +100,9 @@ impl Desk {
         // The intent is durable before the call: a crash in between over-reports one session, never under-reports one.
         let plan = self
             .journal
-            .record_holding(plan, now, Arc::clone(turn))
+            .record_holding(plan, now, (Arc::clone(turn), alone.clone()))
             .await?;
+        drop(alone);
         let answer = self.aws.issuer.issue(plan).await;
         // And the outcome is durable before the reply: if it cannot be recorded, the credentials are dropped here, wiped.
         self.append(

@@ -60,6 +60,8 @@ pub struct Desk {
     // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
     cases_locked: Locks<RequestId>,
     principals_locked: Locks<PrincipalId>,
+    // Emergencies begin one after another, whoever's they are: each is decided on what all before it have left owing.
+    emergencies_locked: Locks<()>,
 }
 
 impl Desk {
@@ -115,6 +117,7 @@ impl Desk {
             revoking: Revoking::default(),
             cases_locked: Locks::new(),
             principals_locked: Locks::new(),
+            emergencies_locked: Locks::new(),
         };
         desk.close_what_a_crash_left_open().await?;
         desk.record_bundle().await?;

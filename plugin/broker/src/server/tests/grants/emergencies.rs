@@ -353,3 +353,39 @@ async fn an_emergency_that_was_approved_while_something_was_owed_opens_once_it_i
     let again = world.person("mia").await.show(&second).await.unwrap();
     assert_eq!(state(&again), "ACTIVE");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_emergencies_used_in_the_same_moment_are_used_one_after_the_other() {
+    let world = grants().await;
+    let (mia, lee, zoe) = (
+        world.identity("mia").await,
+        world.identity("lee").await,
+        world.identity("zoe").await,
+    );
+    let desk = world.desk();
+    for round in 0..25 {
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let ask = crate::wire::fields::ask(glass("ledger-read", HOUR)).unwrap();
+            let view = desk.create(&mia, ask).await.unwrap();
+            let id = view.case.request().id.to_string();
+            desk.approve(&lee, &id, crate::desk::Consent::default())
+                .await
+                .unwrap();
+            ids.push(id);
+        }
+        let (one, other) = tokio::join!(desk.issue(&mia, &ids[0]), desk.issue(&mia, &ids[1]));
+        let given = [one.is_ok(), other.is_ok()];
+        assert_eq!(
+            given.iter().filter(|given| **given).count(),
+            1,
+            "round {round}: {given:?}"
+        );
+        let used = &ids[usize::from(given[1])];
+        desk.release(&mia, used).await.unwrap();
+        desk.review(&zoe, used, "two at once").await.unwrap();
+        desk.withdraw(&mia, &ids[usize::from(given[0])])
+            .await
+            .unwrap();
+    }
+}
