@@ -7,6 +7,7 @@
 //!    └────────────┴──► DENIED, WITHDRAWN, REVOKED, LAPSED
 //! ```
 //!
+//! A case waits as PENDING for people; where the policy asks nobody any more by the time it is used, it goes on from there.
 //! LAPSED and EXPIRED are no events: they are what the clock makes of a case, and so cannot be lost or forged. An approval
 //! of less than was asked makes the request shorter; an extension that is allowed makes the open window longer; the
 //! post-review of an emergency is closed after the end.
@@ -532,12 +533,9 @@ impl Case {
         window: Window,
     ) -> Result<(), NoStory> {
         let (approved_at, opened) = match (state, self.stage) {
-            (State::Approved, Stage::Approved { at }) => {
-                if window.duration() > self.request.duration {
-                    return Err(NoStory("the window is not the one requested"));
-                }
-                (at, window)
-            }
+            (State::Approved, Stage::Approved { at }) => (at, window),
+            // The policy asks nobody for what it waited for any more: it changed, or a debt was closed.
+            (State::Pending, Stage::Pending) => (session.intended_at, window),
             (
                 State::Active(open),
                 Stage::Active {
@@ -549,10 +547,13 @@ impl Case {
             (State::Active(_), _) => return Err(NoStory("a window does not move once it is open")),
             _ => {
                 return Err(NoStory(
-                    "a session is intended only for an approved or active case",
+                    "a session is intended only for a case that has not ended",
                 ));
             }
         };
+        if opened.duration() > self.request.duration {
+            return Err(NoStory("the window is not the one requested"));
+        }
         if request_digest != self.request_digest {
             return Err(NoStory("the grant is of another request"));
         }

@@ -186,7 +186,23 @@ impl Model {
             return Some(0);
         }
         let current = self.current();
-        current.iter().find(|(_, it)| it.enough).map(|(at, _)| *at)
+        let enough = current.iter().filter(|(_, it)| it.enough);
+        enough.map(|(at, _)| *at).chain(self.used_as_it_is()).min()
+    }
+
+    /// When it was used as it is: the policy's own yes, also to what still waited for people.
+    fn used_as_it_is(&self) -> Option<i64> {
+        let shorter = |(_, it): &(i64, Happened)| match it {
+            Happened::Consented { consent, .. } => {
+                !consent.to_extension && consent.less_s.is_some()
+            }
+            _ => false,
+        };
+        let start = self.happened.iter().rposition(shorter).unwrap_or(0);
+        self.happened[start..].iter().find_map(|(at, it)| match it {
+            Happened::Opened { .. } => Some(*at),
+            _ => None,
+        })
     }
 
     fn sessions(&self) -> u32 {
@@ -358,7 +374,7 @@ impl Model {
                 let right = *number_off == 0 && !other_digest;
                 let short = closes - opens <= i64::from(self.request_s()) * 1_000;
                 match state {
-                    "APPROVED" if right && opens <= now && now < closes && short => {
+                    "PENDING" | "APPROVED" if right && opens <= now && now < closes && short => {
                         Some(Happened::Opened { opens, closes })
                     }
                     "ACTIVE" if right && self.window() == Some((opens, closes)) => {

@@ -379,9 +379,11 @@ pub fn may_view(
         }
         PrincipalId::User(_) | PrincipalId::Workload(_) => false,
     };
-    told || [index.view(), index.revoke(), index.review()]
-        .into_iter()
-        .any(|action| has_say(bundle, action, viewer, &request.principal, &request.scope))
+    // What is left of a workload that is gone is seen by whoever may end it, or it could not be ended.
+    told || may_revoke(bundle, viewer, &request.principal, &request.scope)
+        || [index.view(), index.review()]
+            .into_iter()
+            .any(|action| has_say(bundle, action, viewer, &request.principal, &request.scope))
 }
 
 /// Who is told of an emergency in this scope: everyone in the groups that it names.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_engine::case::{LIVE_SESSIONS_MAX, SESSIONS_MAX, SessionOutcome};
 use writ_engine::decide::{Standing, decide_for};
-use writ_engine::event::Fact;
+use writ_engine::event::{Event, Fact};
 use writ_engine::{Case, Decision, RequestId, SessionPlan, State};
 
 use super::Desk;
@@ -64,9 +64,14 @@ impl Desk {
     }
 
     async fn attempt(&self, id: &RequestId, turn: &Turn) -> Result<IssuedSession, Refused> {
+        let case = self.case(id)?;
+        // Until the intent is on record, no other emergency is decided: with the first session this one begins to owe.
+        let alone = match case.request().break_glass {
+            Some(_) => Some(self.emergencies_locked.take(&()).await),
+            None => None,
+        };
         let now = self.trusted_now()?;
         let bundle = self.bundle();
-        let case = self.case(id)?;
         let number = case.next_session();
         ready(&case, now)?;
         self.still_heard(id, case.state(now), now)?;
@@ -88,11 +93,16 @@ impl Desk {
         let plan = SessionPlan::new(grant, number, now, self.aws.issuer.cap_s())
             .map_err(|_| Refused::WrongState(case.state(now).name()))?;
         let (role_arn, region) = (plan.role_arn().to_string(), plan.region().to_owned());
+        self.follows(&Event {
+            at: now,
+            fact: plan.intent(),
+        })?;
         // The intent is durable before the call: a crash in between over-reports one session, never under-reports one.
         let plan = self
             .journal
-            .record_holding(plan, now, Arc::clone(turn))
+            .record_holding(plan, now, (Arc::clone(turn), alone.clone()))
             .await?;
+        drop(alone);
         let answer = self.aws.issuer.issue(plan).await;
         // And the outcome is durable before the reply: if it cannot be recorded, the credentials are dropped here, wiped.
         self.append(
@@ -123,7 +133,7 @@ const NO_ANSWER: &str = "NoAnswer";
 fn ready(case: &Case, now: writ_engine::Moment) -> Result<(), Refused> {
     let state = case.state(now);
     match state {
-        // A pending case goes on to the decision, which says what is missing.
+        // A pending case goes on to the decision, which says what is missing; where nothing is by now, it is issued.
         State::Pending | State::Approved | State::Active(_) => {}
         _ => return Err(Refused::WrongState(state.name())),
     }

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
+use writ_engine::case::NoStory;
 use writ_engine::digest::SaltedText;
 use writ_engine::event::{Event, Fact};
 use writ_engine::{Bundle, Moment, PrincipalId, RequestId};
@@ -59,6 +60,8 @@ pub struct Desk {
     // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
     cases_locked: Locks<RequestId>,
     principals_locked: Locks<PrincipalId>,
+    // Emergencies begin one after another, whoever's they are: each is decided on what all before it have left owing.
+    emergencies_locked: Locks<()>,
 }
 
 impl Desk {
@@ -114,6 +117,7 @@ impl Desk {
             revoking: Revoking::default(),
             cases_locked: Locks::new(),
             principals_locked: Locks::new(),
+            emergencies_locked: Locks::new(),
         };
         desk.close_what_a_crash_left_open().await?;
         desk.record_bundle().await?;
@@ -184,6 +188,17 @@ impl Desk {
         self.clock.trusted().map_err(|_| Refused::ClockBehind)
     }
 
+    // An event that does not follow must not be recorded: a record that makes no story is one that no broker opens again.
+    // That one gets here is a fault of ours.
+    fn follows(&self, event: &Event) -> Result<(), AppendError> {
+        let cases = self.cases.read();
+        let of_case = event.fact.request().and_then(|id| cases.get(id));
+        match of_case.map(|row| row.case.clone().apply(event)) {
+            Some(Err(NoStory(why))) => Err(AppendError::Refused(why)),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
     // Durable, and in the state, when it returns. After a failure the entry may still land, so the journal keeps `turn`
     // until it knows: the next step of the case is never decided on a state that is about to change.
     async fn append(
@@ -193,10 +208,9 @@ impl Desk {
         texts: Vec<SaltedText>,
         turn: impl Send + 'static,
     ) -> Result<(), AppendError> {
-        let entry = Entry {
-            event: Event { at, fact },
-            texts,
-        };
+        let event = Event { at, fact };
+        self.follows(&event)?;
+        let entry = Entry { event, texts };
         self.journal
             .append_holding(vec![entry], turn)
             .await

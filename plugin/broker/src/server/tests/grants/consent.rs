@@ -140,7 +140,7 @@ async fn consent_of_who_may_no_more_counts_no_more_and_counts_again_when_they_ma
     let asked = mia.ask(want("ledger-admin", HOUR)).await.unwrap();
     lee.approve(&asked.id).await.unwrap();
     assert_eq!(state(&zoe.approve(&asked.id).await.unwrap()), "APPROVED");
-    let directory = std::fs::read_to_string(world.file("directory.hcl")).unwrap();
+    let directory = std::fs::read_to_string(world.policies.join("directory.hcl")).unwrap();
     let changes: [(&str, &str); 2] = [
         ("[\"payments-leads\", \"deputies\"]", "[\"deputies\"]"),
         (
@@ -357,4 +357,31 @@ async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
         .into_iter()
         .filter_map(|(_, output)| output)
         .collect()
+}
+
+#[tokio::test]
+async fn what_waits_for_consent_that_the_policy_asks_for_no_more_is_issued() {
+    let world = grants().await;
+    let mia = world.person("mia").await;
+    let asked = mia.ask(want("ledger-read", HOUR)).await.unwrap();
+    assert_eq!(refused(mia.issue(&asked.id).await), Reason::NeedsApproval);
+    // She takes over the pager while her request waits.
+    world.replace("directory.hcl", "[\"engineering\", \"deputies\"]\n\n  identity {\n    issuer = \"corp\"\n    id     = \"00u1mia\"", "[\"oncall\", \"deputies\"]\n\n  identity {\n    issuer = \"corp\"\n    id     = \"00u1mia\"").await;
+    world.sts.fail(Fault::Refuses);
+    assert_eq!(refused(mia.issue(&asked.id).await), Reason::AwsRefused);
+    assert_eq!(state(&mia.show(&asked.id).await.unwrap()), "APPROVED");
+    assert_eq!(state(&mia.issue(&asked.id).await.unwrap()), "ACTIVE");
+    // The record is sound: others go on, and it is read again.
+    let other = world
+        .person("sam")
+        .await
+        .ask(want("ledger-read", HOUR))
+        .await
+        .unwrap();
+    let world = world.restarted().await;
+    assert_eq!(
+        state(&world.person("mia").await.show(&asked.id).await.unwrap()),
+        "ACTIVE"
+    );
+    world.person("sam").await.issue(&other.id).await.unwrap();
 }

@@ -403,3 +403,23 @@ async fn while_the_disk_is_nearly_full_everything_ends_and_nothing_is_taken_on()
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn what_a_job_left_behind_is_ended_though_the_directory_has_forgotten_it() {
+    let world = grants().await;
+    let (ci, zoe) = (world.person("ci").await, world.person("zoe").await);
+    let asked = ci.ask(want("payments-deploy", 20 * MINUTE)).await.unwrap();
+    ci.issue(&asked.id).await.unwrap();
+    world
+        .without_block("directory.hcl", "workload \"payments-ci\" {")
+        .await;
+    let audrey = world.person("audrey").await;
+    assert!(audrey.revoke(&asked.id).await.is_err());
+    let revoked = zoe.revoke(&asked.id).await.unwrap();
+    assert_eq!(state(&revoked), "REVOKED");
+    assert_eq!(
+        revoked.principal.unwrap().person,
+        "",
+        "nobody answers for it any more"
+    );
+}

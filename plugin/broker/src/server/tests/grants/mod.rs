@@ -36,6 +36,7 @@ struct Grants {
     github: TestIssuer,
     free: Arc<AtomicU64>,
     config: Config,
+    policies: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -53,7 +54,7 @@ async fn grants() -> Grants {
     let (corp, github) = (TestIssuer::start().await, TestIssuer::start().await);
     let sts = Sts::start(noon()).await;
     let mut config = config(folder.path(), loopback(), [&corp, &github]);
-    config.bundle = Source::Folder(policies);
+    config.bundle = Source::Folder(policies.clone());
     config.aws.endpoint_url = Some(sts.url.clone());
     config.aws.role_session = false;
     config.aws.credentials = CredentialSource::Profile {
@@ -74,6 +75,7 @@ async fn grants() -> Grants {
         github,
         free,
         config,
+        policies,
         _folder: folder,
     }
 }
@@ -185,17 +187,9 @@ impl Grants {
         verified.unwrap()
     }
 
-    /// A file of the bundle's folder.
-    fn file(&self, name: &str) -> std::path::PathBuf {
-        match &self.config.bundle {
-            Source::Folder(folder) => folder.join(name),
-            Source::Branch(_) => panic!("these tests' bundle is a folder"),
-        }
-    }
-
     /// Changes one file of the bundle, and waits until the changed one is in force.
     async fn change(&self, file: &str, change: impl FnOnce(&str) -> String) {
-        let path = self.file(file);
+        let path = self.policies.join(file);
         let before = std::fs::read_to_string(&path).unwrap();
         let after = change(&before);
         assert_ne!(before, after, "nothing is changed in {file}");
@@ -208,7 +202,7 @@ impl Grants {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let read = crate::bundle::read(&self.file("")).unwrap();
+        let read = crate::bundle::read(&self.policies).unwrap();
         panic!("{}", writ_engine::Bundle::load(&read).unwrap_err());
     }
 
@@ -259,6 +253,7 @@ impl Grants {
             github: self.github,
             free: self.free,
             config: self.config,
+            policies: self.policies,
             _folder: self._folder,
         }
     }
