@@ -305,7 +305,11 @@ async fn a_right_is_lent_from_its_beginning_to_its_end_and_not_after_it_was_take
         (at(world.in_s(HOUR)), at(world.in_s(2 * HOUR)))
     );
     let dana = world.person("dana").await;
-    assert_eq!(dana.lent().await, std::slice::from_ref(&lent), "she knows of it");
+    assert_eq!(
+        dana.lent().await,
+        std::slice::from_ref(&lent),
+        "she knows of it"
+    );
     let lead = async || refused(dana.approve_for("pat", &asked.id).await);
     assert_eq!(lead().await, Reason::NotFound, "it has not begun");
     world.pass_ms(HOUR * 1_000 - 1);
