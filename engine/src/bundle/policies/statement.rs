@@ -64,7 +64,7 @@ pub(super) fn conjuncts(
 }
 
 /// What stands between the braces of each `when` and `unless`.
-fn clause_bodies<'t, 's>(statement: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
+pub(super) fn clause_bodies<'t, 's>(statement: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
     let mut found = Vec::new();
     let mut depth = 0usize;
     let mut start = 0;
