@@ -39,7 +39,8 @@ pub(crate) fn files(policies: usize, raised: usize) -> BundleFiles {
     files.insert("scopes.hcl".to_owned(), catalog);
     files.insert("directory.hcl".to_owned(), directory);
     let texts: Vec<String> = (0..policies)
-        .map(|number| policy(number, scopes, raised)).collect();
+        .map(|number| policy(number, scopes, raised))
+        .collect();
     // A bundle takes files of at most 1 MiB.
     for (number, texts) in texts.chunks(1_000).enumerate() {
         files.insert(format!("access-{number}.cedar"), texts.concat());
