@@ -272,3 +272,39 @@ fn a_scope_that_may_assume_roles_is_warned_about() {
             .contains("outlives the window")
     );
 }
+
+#[test]
+fn an_error_among_many_policies_hides_none_in_the_others() {
+    // More than are parsed together.
+    let policy = |number: usize| {
+        match number {
+        100 => "@id(\"p100\")\npermit (principal, action == Action::\"activate\", resource)\nwhen { 1 < true };\n".to_owned(),
+        600 => "@id(\"p600\") permit (principal action, resource);\n\n\n".to_owned(),
+        601 => "@id(\"p601\")\npermit (principal, action == Action::\"activate\", resource)\nwhen { 2 < false };\n".to_owned(),
+        1_200 => "@id(\"p1200\")\npermit (principal, action == Action::\"activate\", resource)\nwhen { 3 < false };\n".to_owned(),
+        number => format!(
+            "// é\n@id(\"p{number}\") permit (principal, action == Action::\"activate\", resource)\nwhen {{ principal == resource.owners }};\n"
+        ),
+    }
+    };
+    let sound = |number: usize| {
+        policy(number).replace(
+            "principal == resource.owners",
+            "principal in resource.owners",
+        )
+    };
+    let text: String = (0..1_300).map(sound).collect();
+    let mut files = shipped();
+    files.0.insert("many.cedar".to_owned(), text.clone());
+    let report = Bundle::load(&files).unwrap_err();
+    let found: Vec<_> = report
+        .findings()
+        .iter()
+        .map(|finding| (finding.line, finding.column, finding.message.clone()))
+        .collect();
+    let line = |what: &str| text.split(what).next().unwrap().matches('\n').count() + 1;
+    let expected =
+        ["1 < true", "principal action", "2 < false", "3 < false"].map(|what| Some(line(what)));
+    let lines: Vec<_> = found.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(lines, expected, "{found:?}");
+}

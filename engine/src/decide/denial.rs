@@ -1,13 +1,11 @@
 //! Why not: the forbids that matched, or the conditions of the permits that were not met, with the values they read.
 
-use std::collections::BTreeMap;
-
 use cedar_policy::{Entities, EvalResult, Request};
 
 use crate::bundle::policies::{ConditionFacts, PolicyFacts};
 
 use super::ask::{Ask, Wish};
-use super::evaluate::evaluate;
+use super::evaluate::holds;
 use super::search::Search;
 use super::{Condition, Unmet, Why};
 
@@ -75,16 +73,8 @@ impl Evidence<'_> {
         }
     }
 
-    /// `None` for a condition that makes no sense by itself: `context.ticket like "…"` where there is no ticket.
     fn holds(&self, condition: &ConditionFacts) -> Option<bool> {
-        let nothing_known = BTreeMap::new();
-        let answer = evaluate(
-            &nothing_known,
-            [&condition.alone],
-            &self.ask.entities,
-            self.request,
-        );
-        answer.errored.is_empty().then_some(answer.allowed)
+        holds(condition, &self.ask.entities, self.request)
     }
 
     fn shown(&self, condition: &ConditionFacts) -> Condition {

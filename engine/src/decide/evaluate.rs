@@ -6,7 +6,7 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Decision, Entities, PolicyId, PolicySet, Request,
 };
 
-use crate::bundle::policies::PolicyFacts;
+use crate::bundle::policies::{ConditionFacts, PolicyFacts};
 
 /// What the policies say to one question. The default is a no.
 #[derive(Debug, Default)]
@@ -56,4 +56,16 @@ pub(super) fn evaluate<'s>(
     all.allowed =
         !all.permits.is_empty() && all.forbids.is_empty() && all.errored_forbids.is_empty();
     all
+}
+
+/// Whether a condition is met, by itself. `None` for one that makes no sense so: `context.ticket like "…"` where there is no
+/// ticket.
+pub(super) fn holds(
+    condition: &ConditionFacts,
+    entities: &Entities,
+    request: &Request,
+) -> Option<bool> {
+    let alone = condition.alone()?;
+    let answer = evaluate(&BTreeMap::new(), [&alone], entities, request);
+    answer.errored.is_empty().then_some(answer.allowed)
 }

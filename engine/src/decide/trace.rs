@@ -6,7 +6,6 @@ use cedar_policy::{Context, Entities, EntityUid, PolicyId, Request};
 
 use crate::approval::Kind;
 use crate::bundle::Bundle;
-use crate::bundle::policies::ConditionFacts;
 use crate::case::{Case, Question};
 use crate::digest::Digest;
 use crate::principal::{Principal, PrincipalId, UserId};
@@ -15,7 +14,7 @@ use crate::window::{Duration, Moment, Window};
 
 use super::ask::{Ask, Asker, Counts, Wish, about_whom};
 use super::count::best_counts;
-use super::evaluate::evaluate;
+use super::evaluate::holds;
 use super::index::{Index, Line};
 use super::search::Search;
 use super::ways::ways;
@@ -316,11 +315,6 @@ fn trace(
     resource: &Line,
     duration_s: Option<u32>,
 ) -> Trace {
-    let nothing_known = BTreeMap::new();
-    let holds = |condition: &ConditionFacts| {
-        let answer = evaluate(&nothing_known, [&condition.alone], entities, request);
-        answer.errored.is_empty().then_some(answer.allowed)
-    };
     let facts = &bundle.policies().facts;
     let slice = bundle.index().slice(action, principal, resource);
     let seen = slice
@@ -331,7 +325,10 @@ fn trace(
             Some(Seen {
                 id: head.id.clone(),
                 forbids: head.forbids,
-                held: conditions.iter().map(holds).collect(),
+                held: conditions
+                    .iter()
+                    .map(|condition| holds(condition, entities, request))
+                    .collect(),
             })
         });
     Trace {

@@ -1,8 +1,11 @@
 //! What a policy compares: the evidence that the search varies, and the literals it is compared with.
 
+use std::sync::LazyLock;
+
 use cedar_policy::pst::{BinaryOp, Expr, Literal, UnaryOp, Var};
 use cedar_policy::{
-    Context, Entities, EntityUid, EvalResult, Expression, Request, eval_expression,
+    Context, Entities, EntityUid, EvalResult, Expression, Request, RestrictedExpression,
+    eval_expression,
 };
 
 use crate::approval::Kind;
@@ -94,20 +97,56 @@ pub(super) fn evidence(path: &[String]) -> Option<Evidence> {
 
 /// The comparison an expression is, whichever way round it is written; `None` for anything else.
 pub(super) fn comparison(expr: &Expr) -> Option<Comparison> {
+    form(expr)?.read()
+}
+
+/// What has the form of a comparison of evidence with a literal; the literal is not read yet.
+pub(super) struct Form<'e> {
+    pub(super) evidence: Evidence,
+    pub(super) op: BinaryOp,
+    literal: &'e Expr,
+}
+
+impl Form<'_> {
+    /// `None` where the literal is a `duration("…")` or `datetime("…")` that is none.
+    pub(super) fn read(self) -> Option<Comparison> {
+        Some(Comparison {
+            evidence: self.evidence,
+            op: self.op,
+            literal: literal_of(self.literal)?,
+        })
+    }
+}
+
+/// As [`comparison`], for those who can do without the literal: reading it takes longer than all the rest.
+pub(super) fn form(expr: &Expr) -> Option<Form<'_>> {
     let Expr::BinaryOp { op, left, right } = expr else {
         return None;
     };
     let mirrored = mirror(*op)?;
-    let read = |path: &Expr, op, literal: &Expr| {
+    let form = |path, op, literal| {
         let evidence = evidence(&path_of(path)?)?;
-        let literal = literal_of(literal)?;
-        Some(Comparison {
+        is_literal(literal).then_some(Form {
             evidence,
             op,
             literal,
         })
     };
-    read(left, *op, right).or_else(|| read(right, mirrored, left))
+    form(left, *op, right).or_else(|| form(right, mirrored, left))
+}
+
+/// Whether it is a number, or a `duration("…")` or `datetime("…")`, be it one that is none.
+fn is_literal(expr: &Expr) -> bool {
+    let text = |expr: &Expr| matches!(expr, Expr::Literal(Literal::String(_)));
+    match expr {
+        Expr::Literal(Literal::Long(_)) => true,
+        Expr::UnaryOp { op, expr } => match op {
+            UnaryOp::Neg => matches!(expr.as_ref(), Expr::Literal(Literal::Long(_))),
+            UnaryOp::Duration | UnaryOp::Datetime => text(expr),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// Whether an expression compares with a `duration("…")` or `datetime("…")` that is none.
@@ -145,39 +184,49 @@ pub(super) fn literal_of(expr: &Expr) -> Option<i64> {
             Expr::Literal(Literal::Long(number)) => number.checked_neg(),
             _ => None,
         },
-        Expr::UnaryOp { op, expr: text } => {
-            if !matches!(text.as_ref(), Expr::Literal(Literal::String(_))) {
-                return None;
-            }
-            match op {
-                UnaryOp::Duration => evaluated(&format!("{expr}.toMilliseconds()")),
-                UnaryOp::Datetime => evaluated(&format!(
-                    "{expr}.durationSince(datetime(\"1970-01-01\")).toMilliseconds()"
-                )),
-                _ => None,
-            }
-        }
+        Expr::UnaryOp { op, expr } => match expr.as_ref() {
+            Expr::Literal(Literal::String(text)) => milliseconds(*op, text),
+            _ => None,
+        },
         _ => None,
     }
 }
 
-/// What Cedar itself takes a constant expression for: nothing here reads durations and dates a second way.
-fn evaluated(expression: &str) -> Option<i64> {
-    let expression: Expression = expression.parse().ok()?;
-    let nobody: EntityUid = "User::\"\"".parse().ok()?;
-    let request = Request::new(
-        nobody.clone(),
-        nobody.clone(),
-        nobody,
-        Context::empty(),
-        None,
-    )
-    .ok()?;
-    match eval_expression(&request, &Entities::empty(), &expression) {
+/// How long a `duration("…")` is, or how long after 1970 a `datetime("…")`. Cedar itself is asked: nothing here reads durations
+/// and dates a second way.
+fn milliseconds(op: UnaryOp, text: &str) -> Option<i64> {
+    let questions = QUESTIONS.as_ref()?;
+    let question = match op {
+        UnaryOp::Duration => &questions.duration,
+        UnaryOp::Datetime => &questions.datetime,
+        _ => return None,
+    };
+    let nobody = || questions.nobody.clone();
+    let text = RestrictedExpression::new_string(text.to_owned());
+    let context = Context::from_pairs([("text".to_owned(), text)]).ok()?;
+    let request = Request::new(nobody(), nobody(), nobody(), context, None).ok()?;
+    match eval_expression(&request, &Entities::empty(), question) {
         Ok(EvalResult::Long(number)) => Some(number),
         _ => None,
     }
 }
+
+/// What is asked about literals. Parsed once: a bundle has thousands of them, and parsing would cost more than all else here.
+struct Questions {
+    nobody: EntityUid,
+    duration: Expression,
+    datetime: Expression,
+}
+
+/// `None` never happens: they are fixed texts.
+static QUESTIONS: LazyLock<Option<Questions>> = LazyLock::new(|| {
+    let since_1970 = "datetime(context.text).durationSince(datetime(\"1970-01-01\"))";
+    Some(Questions {
+        nobody: "User::\"\"".parse().ok()?,
+        duration: "duration(context.text).toMilliseconds()".parse().ok()?,
+        datetime: format!("{since_1970}.toMilliseconds()").parse().ok()?,
+    })
+});
 
 /// The expressions directly inside one.
 pub(super) fn children(expr: &Expr) -> Vec<&Expr> {

@@ -139,59 +139,83 @@ pub(super) fn snapshot(
     files: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<Entities> {
-    let mut all = Vec::new();
-    let mut add = |entity: Option<Entity>, file: &'static str, block: &'static str, name: &str| {
-        all.extend(entity.map(|entity| (entity, file, block, name.to_owned())));
-    };
-    for (name, group) in &directory.groups {
-        let group = Entity::new_no_attrs(types.group(name), types.groups(&group.groups));
-        add(Some(group), DIRECTORY, "group", name);
-    }
-    for id in directory.users.keys() {
-        add(user(types, directory, id), DIRECTORY, "user", id.as_str());
-    }
-    for id in directory.workloads.keys() {
-        let entity = workload(
-            types,
-            directory,
-            &PrincipalId::Workload(id.clone()),
-            &BTreeMap::new(),
-        );
-        add(entity, DIRECTORY, "workload", id.as_str());
-    }
-    for entry in catalog.values() {
-        add(scope(types, entry), SCOPES, "scope", entry.id.as_str());
-    }
-    let systems: BTreeSet<&str> = catalog
-        .values()
-        .map(|scope| scope.system.as_str())
-        .collect();
-    for name in systems {
-        let system = Entity::with_uid(uid(&types.system, name));
-        add(Some(system), SCOPES, "system", name);
-    }
-    let error = match Entities::from_entities(
-        all.iter().map(|(entity, ..)| entity.clone()),
-        Some(schema),
-    ) {
+    let all = || entities(types, catalog, directory);
+    let error = match Entities::from_entities(all().map(|known| known.entity), Some(schema)) {
         Ok(entities) => return Some(entities),
         Err(error) => error,
     };
     // Cedar stops at the first; ask of each by itself, so that all are told at once.
     let before = problems.len();
-    for (entity, file, block, name) in all {
-        if let Err(error) = Entities::from_entities([entity], Some(schema)) {
-            let place = block_of(files, file, block, &name);
-            problems.push(
-                Problem::new(file, place, said(&error))
-                    .help(format!("what `{SCHEMA_FILE}` declares, `{file}` must fit")),
-            );
+    for known in all() {
+        if let Err(error) = Entities::from_entities([known.entity], Some(schema)) {
+            let place = block_of(files, known.file, known.block, known.name);
+            problems.push(Problem::new(known.file, place, said(&error)).help(format!(
+                "what `{SCHEMA_FILE}` declares, `{}` must fit",
+                known.file
+            )));
         }
     }
     if problems.len() == before {
         problems.push(Problem::new(DIRECTORY, 0..0, said(&error)));
     }
     None
+}
+
+/// An entity, and where it comes from.
+struct KnownEntity<'a> {
+    entity: Entity,
+    file: &'static str,
+    block: &'static str,
+    name: &'a str,
+}
+
+/// Who and what there is.
+fn entities<'a>(
+    types: &'a Types,
+    catalog: &'a BTreeMap<ScopeId, Scope>,
+    directory: &'a Directory,
+) -> impl Iterator<Item = KnownEntity<'a>> {
+    let groups = directory.groups.iter().map(|(name, group)| {
+        let entity = Entity::new_no_attrs(types.group(name), types.groups(&group.groups));
+        (Some(entity), DIRECTORY, "group", name.as_str())
+    });
+    let users = directory
+        .users
+        .keys()
+        .map(|id| (user(types, directory, id), DIRECTORY, "user", id.as_str()));
+    let workloads = directory.workloads.keys().map(|id| {
+        let entity = workload(
+            types,
+            directory,
+            &PrincipalId::Workload(id.clone()),
+            &BTreeMap::new(),
+        );
+        (entity, DIRECTORY, "workload", id.as_str())
+    });
+    let scopes = catalog
+        .values()
+        .map(|entry| (scope(types, entry), SCOPES, "scope", entry.id.as_str()));
+    let systems: BTreeSet<&str> = catalog
+        .values()
+        .map(|scope| scope.system.as_str())
+        .collect();
+    let systems = systems.into_iter().map(|name| {
+        let entity = Entity::with_uid(uid(&types.system, name));
+        (Some(entity), SCOPES, "system", name)
+    });
+    let all = groups
+        .chain(users)
+        .chain(workloads)
+        .chain(scopes)
+        .chain(systems);
+    all.filter_map(|(entity, file, block, name)| {
+        Some(KnownEntity {
+            entity: entity?,
+            file,
+            block,
+            name,
+        })
+    })
 }
 
 /// An error with what caused it, in one line.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, UnaryOp, Var};
+use cedar_policy::pst::{self, BinaryOp, Clause, Expr, Literal, StaticPolicy, Template, Var};
 use cedar_policy::{Effect, Policy, PolicySet};
 
-use super::compare::{Evidence, comparison, each, path_of};
-use super::problem::Problem;
+use super::compare::{Comparison, Evidence, comparison, each, path_of};
+use super::parse::annotation;
 use super::statement::Conjunct;
 use super::{ConditionFacts, Hint, HintOp, HintTarget, PolicyFacts};
 use crate::decide::PolicyRef;
@@ -21,10 +21,10 @@ pub(super) fn gather(
     source: &str,
     span: Range<usize>,
     conjuncts: &[Conjunct],
-) -> Result<PolicyFacts, Problem> {
+) -> PolicyFacts {
     let mut facts = PolicyFacts {
         forbids: policy.effect() == Effect::Forbid,
-        advice: policy.annotation("advice").map(str::to_owned),
+        advice: annotation(policy, "advice").map(str::to_owned),
         conditions: Vec::new(),
         durations_s: BTreeSet::new(),
         closes_at: BTreeSet::new(),
@@ -42,37 +42,27 @@ pub(super) fn gather(
         first_line + before.unwrap_or_default().matches('\n').count()
     };
     for conjunct in conjuncts {
-        let condition = condition(conjunct, line_of(conjunct)).ok_or_else(|| {
-            Problem::new(
-                &facts.place.file,
-                conjunct.span.clone(),
-                format!(
-                    "policy `{}`: this condition cannot be evaluated by itself",
-                    facts.place.id
-                ),
-            )
-            .help("write it as a simpler condition")
-        })?;
+        let comparisons = comparisons(&conjunct.expr);
+        let condition = condition(conjunct, line_of(conjunct), &comparisons);
         facts.reads_ticket |= condition
             .paths
             .iter()
             .any(|path| matches!(path.as_slice(), [root, name, ..] if root == "context" && name == "ticket"));
         facts.reads_reason |= reads_reason(&conjunct.expr);
         facts.conditions.push(condition);
-        each(&conjunct.expr, &mut |expr| facts.note(expr));
+        for comparison in comparisons {
+            facts.note(comparison);
+        }
         if !conjunct.negated {
             facts.principal_hint = better(facts.principal_hint.take(), hint(&conjunct.expr));
         }
     }
-    Ok(facts)
+    facts
 }
 
 impl PolicyFacts {
     /// Notes the literal of a comparison with evidence.
-    fn note(&mut self, expr: &Expr) {
-        let Some(comparison) = comparison(expr) else {
-            return;
-        };
+    fn note(&mut self, comparison: Comparison) {
         match comparison.evidence {
             Evidence::Duration => {
                 let at = comparison.literal.div_euclid(1_000);
@@ -97,68 +87,54 @@ impl PolicyFacts {
     }
 }
 
-/// The condition as a policy of its own, proved to be the same expression.
-fn condition(conjunct: &Conjunct, line: usize) -> Option<ConditionFacts> {
-    let expected = if conjunct.negated {
-        Expr::UnaryOp {
-            op: UnaryOp::Not,
-            expr: conjunct.expr.clone(),
-        }
-    } else {
-        conjunct.expr.as_ref().clone()
-    };
-    let written = if conjunct.negated {
-        format!("!({})", conjunct.text)
-    } else {
-        conjunct.text.clone()
-    };
-    // As it is written, if that is the same expression; else as Cedar prints it.
-    let (text, alone) = [written, expected.to_string()]
-        .into_iter()
-        .find_map(|text| Some((alone(&text, &expected)?, text)))
-        .map(|(alone, text)| (text, alone))?;
-    Some(ConditionFacts {
-        text,
-        alone,
+fn condition(conjunct: &Conjunct, line: usize, comparisons: &[Comparison]) -> ConditionFacts {
+    ConditionFacts {
+        text: match conjunct.negated {
+            true => format!("!({})", conjunct.text),
+            false => conjunct.text.clone(),
+        },
         paths: paths(&conjunct.expr),
         line,
         span: conjunct.alone.then(|| conjunct.span.clone()),
         expr: Arc::clone(&conjunct.expr),
         negated: conjunct.negated,
-        limits_s: limits(&conjunct.expr),
-    })
+        limits_s: comparisons.iter().filter_map(limit).collect(),
+    }
 }
 
-/// The literals that `window.duration` is compared with, where a window can last that long.
-fn limits(expr: &Expr) -> BTreeSet<u32> {
-    let mut found = BTreeSet::new();
-    each(expr, &mut |expr| {
-        if let Some(comparison) = comparison(expr)
-            && comparison.evidence == Evidence::Duration
-            && let Ok(seconds) = u32::try_from(comparison.literal.div_euclid(1_000))
-            && (1..=WINDOW_MAX_S).contains(&seconds)
-        {
-            found.insert(seconds);
-        }
-    });
+impl ConditionFacts {
+    /// A set of one policy, `permit (principal, action, resource) when { <this condition> };`, for Cedar to evaluate it by
+    /// itself. `None` never happens: the condition is what Cedar made of a policy.
+    pub(crate) fn alone(&self) -> Option<PolicySet> {
+        let clause = match self.negated {
+            true => Clause::Unless(Arc::clone(&self.expr)),
+            false => Clause::When(Arc::clone(&self.expr)),
+        };
+        let policy = Template::new(
+            pst::PolicyID("condition".into()),
+            pst::Effect::Permit,
+            pst::PrincipalConstraint::Any,
+            pst::ActionConstraint::Any,
+            pst::ResourceConstraint::Any,
+        );
+        let policy = StaticPolicy::try_from(policy.try_with_clauses(vec![clause]).ok()?).ok()?;
+        let policy = Policy::from_pst(pst::Policy::Static(policy)).ok()?;
+        PolicySet::from_policies([policy]).ok()
+    }
+}
+
+/// Every comparison of evidence with a literal, within an expression.
+fn comparisons(expr: &Expr) -> Vec<Comparison> {
+    let mut found = Vec::new();
+    each(expr, &mut |expr| found.extend(comparison(expr)));
     found
 }
 
-fn alone(text: &str, expected: &Expr) -> Option<PolicySet> {
-    let policy = Policy::parse(
-        None,
-        format!("permit (principal, action, resource) when {{ {text} }};"),
-    )
-    .ok()?;
-    let pst = policy.to_pst().ok()?;
-    let same = matches!(
-        pst.body().clauses().as_slice(),
-        [Clause::When(expr)] if expr.as_ref() == expected
-    );
-    if !same {
-        return None;
-    }
-    PolicySet::from_policies([policy]).ok()
+/// The literal that `window.duration` is compared with, where a window can last that long.
+fn limit(comparison: &Comparison) -> Option<u32> {
+    let seconds = u32::try_from(comparison.literal.div_euclid(1_000)).ok()?;
+    let fits = comparison.evidence == Evidence::Duration && (1..=WINDOW_MAX_S).contains(&seconds);
+    fits.then_some(seconds)
 }
 
 /// The attribute paths an expression reads, each once, the longest form of each.

@@ -6,9 +6,7 @@
 
 use cedar_policy::pst::{BinaryOp, Expr, UnaryOp, Var};
 
-use super::compare::{
-    Comparison, Evidence, children, comparison, each, evidence, is_malformed, path_of,
-};
+use super::compare::{Evidence, Form, children, each, evidence, form, is_malformed, path_of};
 use super::problem::Problem;
 use super::statement::{Conjunct, only_occurrence};
 use super::tokens::{Token, span};
@@ -71,8 +69,8 @@ struct Linter<'a, 's> {
 impl Linter<'_, '_> {
     /// An expression whose truth counts.
     fn condition(&mut self, expr: &Expr, sense: Sense) {
-        if let Some(comparison) = comparison(expr) {
-            return self.monotone(expr, &comparison, sense);
+        if let Some(form) = form(expr) {
+            return self.monotone(expr, form, sense);
         }
         match expr {
             Expr::BinaryOp {
@@ -162,11 +160,8 @@ impl Linter<'_, '_> {
         );
     }
 
-    fn monotone(&mut self, expr: &Expr, comparison: &Comparison, sense: Sense) {
-        if comparison.is_constant() {
-            return;
-        }
-        let grows = match comparison.op {
+    fn monotone(&mut self, expr: &Expr, form: Form<'_>, sense: Sense) {
+        let grows = match form.op {
             BinaryOp::Greater | BinaryOp::GreaterEq => Sense::Gives,
             BinaryOp::Less | BinaryOp::LessEq => Sense::Takes,
             _ => Sense::Both,
@@ -177,7 +172,7 @@ impl Linter<'_, '_> {
             (Sense::Gives, grows) => grows,
             (Sense::Takes, grows) => grows.flipped(),
         };
-        let (path, allowed, why) = match &comparison.evidence {
+        let (path, allowed, why) = match &form.evidence {
             Evidence::OpensAt => return,
             Evidence::Approvals(kind) => (
                 vec![
@@ -216,6 +211,10 @@ impl Linter<'_, '_> {
         if more == allowed {
             return;
         }
+        // What is no duration is for Cedar to refuse.
+        let Some(comparison) = form.read().filter(|comparison| !comparison.is_constant()) else {
+            return;
+        };
         let help = match (&comparison.evidence, sense) {
             (_, Sense::Both) => "move it out of the condition of the `if`".to_owned(),
             (Evidence::Approvals(_), Sense::Gives) => "compare with `>=` here".to_owned(),

@@ -7,9 +7,10 @@ use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
 
 use super::entities::{Types, snapshot};
 use super::names::Known;
+use super::parse::{self, PORTION_MAX, Parsed, annotation};
 use super::problem::{Problem, of_cedar};
 use super::statement::{Conjunct, conjuncts};
-use super::tokens::{Kind, Token, span, tokens};
+use super::tokens::{Token, span, tokens};
 use super::{Policies, SCHEMA_FILE, facts, lint, nesting, schema};
 use crate::bundle::directory::Directory;
 use crate::bundle::report::nearest;
@@ -30,15 +31,41 @@ pub const LEVEL_MAX: u32 = 1;
 /// After how many problems reading stops: a file that is no Cedar at all has one in every line.
 const PROBLEMS_MAX: usize = 200;
 
+/// One `.cedar` file.
+struct File<'s> {
+    name: &'s str,
+    source: &'s str,
+    tokens: Vec<Token<'s>>,
+    /// Where each line ends, in bytes: a file has thousands of policies, and each has its place.
+    line_ends: Vec<usize>,
+}
+
+impl<'s> File<'s> {
+    fn new(name: &'s str, source: &'s str) -> File<'s> {
+        File {
+            name,
+            source,
+            tokens: tokens(source),
+            line_ends: source.match_indices('\n').map(|(at, _)| at).collect(),
+        }
+    }
+
+    /// The line on which this byte stands, from 1.
+    fn line(&self, at: usize) -> usize {
+        self.line_ends.partition_point(|end| *end < at) + 1
+    }
+}
+
 /// One policy as it is written.
 struct Written<'t, 's> {
-    file: &'s str,
-    source: &'s str,
+    file: &'t File<'s>,
     statement: &'t [Token<'s>],
-    id: String,
+    place: PolicyRef,
     /// Named by its `@id`.
     policy: Policy,
     conjuncts: Vec<Conjunct>,
+    /// Where the spans of what Cedar says about it count from, in bytes of the file.
+    spans_from: usize,
 }
 
 impl Policies {
@@ -86,19 +113,28 @@ fn check(
             None
         }
     };
-    let texts: Vec<(&str, &str, Vec<Token<'_>>)> = files
+    let texts: Vec<File<'_>> = files
         .iter()
-        .filter(|(file, _)| file.ends_with(".cedar"))
-        .map(|(file, text)| (file.as_str(), text.as_str(), tokens(text)))
+        .filter(|(name, _)| name.ends_with(".cedar"))
+        .map(|(name, text)| File::new(name, text))
         .collect();
     let mut all = Vec::new();
-    for (file, source, tokens) in &texts {
-        match nesting::statements(file, tokens) {
+    for file in &texts {
+        match nesting::statements(file.name, &file.tokens) {
             Ok(statements) => {
-                for statement in statements {
-                    all.extend(read(file, source, statement, problems));
-                    if problems.len() > PROBLEMS_MAX {
-                        return None;
+                for portion in statements.chunks(PORTION_MAX) {
+                    let mut together = parse::together(file.source, portion).map(Vec::into_iter);
+                    for statement in portion {
+                        let parsed = match &mut together {
+                            Some(parsed) => parsed.next(),
+                            None => parse::alone(file.name, file.source, statement, problems),
+                        };
+                        all.extend(
+                            parsed.and_then(|parsed| read(file, statement, parsed, problems)),
+                        );
+                        if problems.len() > PROBLEMS_MAX {
+                            return None;
+                        }
                     }
                 }
             }
@@ -108,8 +144,8 @@ fn check(
     let all = unique(all, problems);
     for written in &all {
         lint::check(
-            written.file,
-            &written.id,
+            written.file.name,
+            &written.place.id,
             written.policy.effect() == cedar_policy::Effect::Forbid,
             written.statement,
             &written.conjuncts,
@@ -122,27 +158,27 @@ fn check(
     let mut set = PolicySet::new();
     let mut facts = BTreeMap::new();
     for written in &all {
-        if known.check(written.file, &written.id, written.statement, problems)
-            && let Err(error) = set.add(written.policy.clone())
+        if known.check(
+            written.file.name,
+            &written.place.id,
+            written.statement,
+            problems,
+        ) && let Err(error) = set.add(written.policy.clone())
         {
             problems.push(Problem::new(
-                written.file,
+                written.file.name,
                 span(written.statement),
                 error.to_string(),
             ));
         }
-        match facts::gather(
+        let gathered = facts::gather(
             &written.policy,
-            place(written),
-            written.source,
+            written.place.clone(),
+            written.file.source,
             span(written.statement),
             &written.conjuncts,
-        ) {
-            Ok(gathered) => {
-                facts.insert(written.policy.id().clone(), gathered);
-            }
-            Err(problem) => problems.push(problem),
-        }
+        );
+        facts.insert(written.policy.id().clone(), gathered);
     }
     validate(&vocabulary.schema, &set, &all, problems);
     let types = Types::new()?;
@@ -172,50 +208,30 @@ fn check(
     })
 }
 
-/// Reads one statement, which is parsed by itself, so that an error in one hides none in the next.
+/// Checks what stands around a policy, and names it.
 fn read<'t, 's>(
-    file: &'s str,
-    source: &'s str,
+    file: &'t File<'s>,
     statement: &'t [Token<'s>],
+    parsed: Parsed,
     problems: &mut Vec<Problem>,
 ) -> Option<Written<'t, 's>> {
-    let whole = span(statement);
-    if let Some(slot) = statement
-        .windows(2)
-        .find(|pair| matches!(pair, [mark, name] if mark.is("?") && name.kind == Kind::Word))
-    {
-        let problem = Problem::new(file, span(slot), "templates are not taken");
-        problems.push(problem.help("name the principal and the resource"));
-        return None;
-    }
-    let text = source.get(whole.clone())?;
-    let parsed = match Policy::parse(None, text) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            problems.extend(of_cedar(file, whole.start, &whole, &error));
-            return None;
-        }
-    };
-    let clauses = match parsed.to_pst() {
-        Ok(pst) => pst.body().clauses().clone(),
-        Err(error) => {
-            problems.push(Problem::new(file, whole, error.to_string()));
-            return None;
-        }
-    };
     let before = problems.len();
-    check_annotations(file, statement, &parsed, problems);
+    check_annotations(file.name, statement, &parsed.policy, problems);
     if problems.len() > before {
         return None;
     }
-    let id = parsed.annotation("id")?.to_owned();
+    let id = annotation(&parsed.policy, "id")?.to_owned();
     Some(Written {
         file,
-        source,
         statement,
-        policy: parsed.new_id(PolicyId::new(&id)),
-        id,
-        conjuncts: conjuncts(source, statement, &clauses),
+        policy: parsed.policy.new_id(PolicyId::new(&id)),
+        place: PolicyRef {
+            id,
+            file: file.name.to_owned(),
+            line: file.line(span(statement).start),
+        },
+        conjuncts: conjuncts(file.source, statement, &parsed.clauses),
+        spans_from: parsed.spans_from,
     })
 }
 
@@ -229,7 +245,7 @@ fn check_annotations(
         if !ANNOTATIONS.contains(&key) {
             let problem = Problem::new(
                 file,
-                annotation(statement, key),
+                place_of(statement, key),
                 format!("`@{key}` is not an annotation"),
             );
             problems.push(
@@ -249,7 +265,7 @@ fn check_annotations(
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
-    match policy.annotation("id") {
+    match annotation(policy, "id") {
         None => {
             let effect = statement
                 .iter()
@@ -261,7 +277,7 @@ fn check_annotations(
         Some(id) if !fits(id) => {
             let problem = Problem::new(
                 file,
-                annotation(statement, "id"),
+                place_of(statement, "id"),
                 format!("`{id}` cannot name a policy"),
             );
             problems.push(problem.help(format!(
@@ -273,7 +289,7 @@ fn check_annotations(
 }
 
 /// Where `@key(…)` stands.
-fn annotation(statement: &[Token<'_>], key: &str) -> std::ops::Range<usize> {
+fn place_of(statement: &[Token<'_>], key: &str) -> std::ops::Range<usize> {
     let at = statement
         .windows(2)
         .position(|pair| matches!(pair, [sign, name] if sign.is("@") && name.is(key)));
@@ -287,35 +303,25 @@ fn unique<'t, 's>(all: Vec<Written<'t, 's>>, problems: &mut Vec<Problem>) -> Vec
     let mut seen: BTreeMap<String, PolicyRef> = BTreeMap::new();
     let mut kept = Vec::new();
     for written in all {
-        match seen.get(&written.id) {
+        match seen.get(&written.place.id) {
             Some(first) => {
                 let problem = Problem::new(
-                    written.file,
-                    annotation(written.statement, "id"),
+                    written.file.name,
+                    place_of(written.statement, "id"),
                     format!(
                         "the id `{}` is taken by the policy at {}:{}",
-                        written.id, first.file, first.line
+                        written.place.id, first.file, first.line
                     ),
                 );
                 problems.push(problem.help("give each policy a name of its own"));
             }
             None => {
-                seen.insert(written.id.clone(), place(&written));
+                seen.insert(written.place.id.clone(), written.place.clone());
                 kept.push(written);
             }
         }
     }
     kept
-}
-
-fn place(written: &Written<'_, '_>) -> PolicyRef {
-    let start = span(written.statement).start;
-    let before = written.source.get(..start).unwrap_or_default();
-    PolicyRef {
-        id: written.id.clone(),
-        file: written.file.to_owned(),
-        line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
-    }
 }
 
 /// Strict validation; a warning is an error too, since each names a policy that cannot do what it says.
@@ -327,7 +333,7 @@ fn validate(
 ) {
     let by_id: BTreeMap<&str, &Written<'_, '_>> = all
         .iter()
-        .map(|written| (written.id.as_str(), written))
+        .map(|written| (written.place.id.as_str(), written))
         .collect();
     let result =
         Validator::new(schema.clone()).validate_with_level(set, ValidationMode::Strict, LEVEL_MAX);
@@ -342,7 +348,7 @@ fn validate(
         let found = match by_id.get(id) {
             Some(written) => {
                 let whole = span(written.statement);
-                of_cedar(written.file, whole.start, &whole, diagnostic)
+                of_cedar(written.file.name, written.spans_from, &whole, diagnostic)
             }
             None => of_cedar(SCHEMA_FILE, 0, &(0..0), diagnostic),
         };

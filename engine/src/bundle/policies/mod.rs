@@ -11,6 +11,7 @@ mod load;
 mod mutants;
 mod names;
 mod nesting;
+mod parse;
 mod points;
 mod problem;
 mod schema;
@@ -90,7 +91,7 @@ pub(crate) struct PolicyFacts {
     pub(crate) principal_hint: Option<Hint>,
 }
 
-/// One condition of a policy, ready to be evaluated by itself when a denial is explained.
+/// One condition of a policy, which can be evaluated by itself when a denial is explained.
 ///
 /// A condition guarded by an earlier one (`context has ticket && context.ticket like "INC-*"`) errors by itself where its
 /// guard is false: an error means "not met".
@@ -98,8 +99,6 @@ pub(crate) struct PolicyFacts {
 pub(crate) struct ConditionFacts {
     /// In Cedar, as the policy writes it; of an `unless`, `!(…)`.
     pub(crate) text: String,
-    /// A set of one policy, `permit (principal, action, resource) when { <this condition> };`.
-    pub(crate) alone: PolicySet,
     /// The attribute paths it reads, such as `["principal", "ref"]`.
     pub(crate) paths: Vec<Vec<String>>,
     /// The line it starts on, from 1.

@@ -54,6 +54,9 @@ impl<'a> Known<'a> {
     ) -> bool {
         let mut worth_validating = true;
         for literal in literals(statement) {
+            if self.has(literal) {
+                continue;
+            }
             let written: String = literal.iter().map(|token| token.text).collect();
             // What Cedar cannot read it has refused already.
             let Ok(uid) = written.parse::<EntityUid>() else {
@@ -85,6 +88,16 @@ impl<'a> Known<'a> {
             problems.push(Problem::new(file, span(literal), message).help(help));
         }
         worth_validating
+    }
+
+    /// Whether it is plainly there, as most are: nothing in its name is escaped, so Cedar need not read it.
+    fn has(&self, literal: &[Token<'_>]) -> bool {
+        let [kind, _, name] = literal else {
+            return false;
+        };
+        let names = self.types.get(kind.text);
+        let name = name.text.trim_matches('"');
+        !name.contains('\\') && names.is_some_and(|names| names.contains(name))
     }
 }
 

@@ -122,6 +122,13 @@ fn close(file: &str, open: &mut Vec<Token<'_>>, token: &Token<'_>) -> Result<(),
     Err(Problem::new(file, token.span(), message))
 }
 
+/// How many operators there are, as [`OPERATORS_MAX`] counts them.
+pub(super) fn operators(tokens: &[Token<'_>]) -> usize {
+    let before = std::iter::once(None).chain(tokens.iter().map(Some));
+    let all = before.zip(tokens);
+    all.filter(|(before, token)| chains(*before, token)).count()
+}
+
 /// Whether a token can make an expression one level deeper while no bracket stays open: an operator, a clause, an index, a
 /// call of a call. `<` also opens the schema's `Set<…>`.
 fn chains(before: Option<&Token<'_>>, token: &Token<'_>) -> bool {

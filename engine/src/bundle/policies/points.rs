@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, UnaryOp};
+use cedar_policy::pst::{BinaryOp, Expr, Literal, PatternElem, UnaryOp};
 
 use super::compare::{Comparison, Evidence, comparison, each, literal_of};
 use super::{ConditionFacts, Policies, PolicyFacts};
@@ -113,40 +113,36 @@ impl Points {
             return;
         }
         let mut values = BTreeSet::new();
-        for expr in expressions(condition) {
-            each(&expr, &mut |inner| {
-                if let Some(compared) = comparison(inner) {
-                    match compared.evidence {
-                        Evidence::OpensAt => {
-                            self.opens_at.extend(Moment::from_ms(compared.literal))
-                        }
-                        Evidence::ClosesAt => {
-                            self.closes_at.extend(Moment::from_ms(compared.literal));
-                        }
-                        Evidence::OpenReviews => self.open_reviews.extend(turns(&compared)),
-                        Evidence::Extensions => self.extensions.extend(turns(&compared)),
-                        Evidence::Duration | Evidence::Approvals(_) => {}
+        each(&condition.expr, &mut |inner| {
+            if let Some(compared) = comparison(inner) {
+                match compared.evidence {
+                    Evidence::OpensAt => self.opens_at.extend(Moment::from_ms(compared.literal)),
+                    Evidence::ClosesAt => {
+                        self.closes_at.extend(Moment::from_ms(compared.literal));
                     }
+                    Evidence::OpenReviews => self.open_reviews.extend(turns(&compared)),
+                    Evidence::Extensions => self.extensions.extend(turns(&compared)),
+                    Evidence::Duration | Evidence::Approvals(_) => {}
                 }
-                match inner {
-                    Expr::Literal(Literal::String(text)) => {
-                        values.insert(text.to_string());
-                    }
-                    Expr::Like { pattern, .. } => {
-                        values.insert(fitting(pattern));
-                    }
-                    Expr::UnaryOp {
-                        op: UnaryOp::Duration,
-                        ..
-                    } if time_of_day => {
-                        let seconds = literal_of(inner).map(|ms| ms.div_euclid(1_000));
-                        self.times_s
-                            .extend(seconds.and_then(|s| u32::try_from(s).ok()));
-                    }
-                    _ => {}
+            }
+            match inner {
+                Expr::Literal(Literal::String(text)) => {
+                    values.insert(text.to_string());
                 }
-            });
-        }
+                Expr::Like { pattern, .. } => {
+                    values.insert(fitting(pattern));
+                }
+                Expr::UnaryOp {
+                    op: UnaryOp::Duration,
+                    ..
+                } if time_of_day => {
+                    let seconds = literal_of(inner).map(|ms| ms.div_euclid(1_000));
+                    self.times_s
+                        .extend(seconds.and_then(|s| u32::try_from(s).ok()));
+                }
+                _ => {}
+            }
+        });
         for text in texts {
             self.texts
                 .entry(text)
@@ -178,18 +174,6 @@ fn fitting(pattern: &[PatternElem]) -> String {
         .map(|part| match part {
             PatternElem::Char(c) => *c,
             PatternElem::Wildcard => '1',
-        })
-        .collect()
-}
-
-fn expressions(condition: &ConditionFacts) -> Vec<Expr> {
-    let policies = condition.alone.policies();
-    let clauses =
-        policies.filter_map(|policy| Some(policy.to_pst().ok()?.body().clauses().clone()));
-    clauses
-        .flatten()
-        .map(|clause| match clause {
-            Clause::When(expr) | Clause::Unless(expr) => expr.as_ref().clone(),
         })
         .collect()
 }

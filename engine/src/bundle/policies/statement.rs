@@ -64,7 +64,7 @@ pub(super) fn conjuncts(
 }
 
 /// What stands between the braces of each `when` and `unless`.
-fn clause_bodies<'t, 's>(statement: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
+pub(super) fn clause_bodies<'t, 's>(statement: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
     let mut found = Vec::new();
     let mut depth = 0usize;
     let mut start = 0;
@@ -196,4 +196,82 @@ pub(super) fn only_occurrence<'t, 's>(
     };
     let mut places = tokens.windows(width).filter(is_path);
     places.next().filter(|_| places.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::super::tokens::tokens;
+    use super::*;
+
+    /// What Cedar and this file make of the clause of a policy.
+    fn read(clause: &str) -> (Vec<Clause>, Vec<Conjunct>) {
+        let source = format!("@id(\"a\") permit (principal, action, resource) {clause};");
+        let statement = tokens(&source);
+        let mut problems = Vec::new();
+        let parsed = parse::alone("a.cedar", &source, &statement, &mut problems);
+        let clauses = parsed
+            .unwrap_or_else(|| panic!("{clause}: {problems:?}"))
+            .clauses;
+        let conjuncts = conjuncts(&source, &statement, &clauses);
+        (clauses, conjuncts)
+    }
+
+    #[test]
+    fn the_text_of_a_condition_is_the_condition() {
+        let (a, b, c) = ("context.a < 1", "1 <= context.b", "!(context has c)");
+        for (shape, in_when, in_unless) in [
+            (format!("{a} && ({b} && ({c}))"), 3, 1),
+            (format!("({a} && {b}) && {c}"), 3, 1),
+            (format!("{a} || ({b} || ({c}))"), 1, 3),
+            (format!("({a} || {b}) && {c}"), 2, 1),
+            (format!("({a}) && ({b}) || {c}"), 1, 2),
+            (format!("{a} || ({b}) && ({c})"), 1, 2),
+            (format!("((({a} && ({b}))))"), 2, 1),
+            (format!("!({a} && {b}) && !(!({c}))"), 2, 1),
+            (format!("(if {a} then {b} else {c}) && {b}"), 2, 1),
+            (format!("if {a} then {b} else {c} && {b}"), 1, 1),
+            (format!("if {a} then {b} else {c} || {b}"), 1, 1),
+            (
+                format!("(if {a} && {b} then {b} || {c} else {c}) || {a}"),
+                1,
+                2,
+            ),
+            (
+                format!("[\"x && y\", \"(\"].contains(context.d) && {a} // && {b}\n"),
+                2,
+                1,
+            ),
+            (
+                format!("{{\"x\": 1 < 2 && 2 < 3, \"y\": 1}}.x && ({a})"),
+                2,
+                1,
+            ),
+            (
+                format!("-(1) < 2 && 1 - -2 == 3 && (1 < 2) == (2 < 3) && {a}"),
+                4,
+                1,
+            ),
+            (
+                format!("context.d like \"\\u{{e9}}\\*\\\"*\" && (context has d.e.f) && {b}"),
+                3,
+                1,
+            ),
+            (
+                format!("resource is Scope in System::\"x\" && resource has d && {a}"),
+                3,
+                1,
+            ),
+        ] {
+            for (clause, count) in [("when", in_when), ("unless", in_unless)] {
+                let (_, found) = read(&format!("{clause} {{ {shape} }}"));
+                assert_eq!(found.len(), count, "{clause} {shape}");
+                for condition in found {
+                    assert!(condition.alone, "{clause} {shape}");
+                    let (again, _) = read(&format!("when {{ {} }}", condition.text));
+                    assert_eq!(again, [Clause::When(condition.expr)], "{clause} {shape}");
+                }
+            }
+        }
+    }
 }
