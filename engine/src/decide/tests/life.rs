@@ -221,7 +221,8 @@ fn an_emergency_is_issued_while_its_terms_and_the_persons_debt_allow_it() {
     let mut files = shipped_files();
     files.0.retain(|file, _| !file.ends_with(".cedar"));
     let scopes = files.0.get_mut("scopes.hcl").unwrap();
-    let start = scopes.find("  break_glass {").unwrap();
+    let scope = scopes.find("scope \"prod-admin\"").unwrap();
+    let start = scope + scopes[scope..].find("  break_glass {").unwrap();
     let end = start + scopes[start..].find("  }\n").unwrap() + 4;
     scopes.replace_range(start..end, "");
     files
@@ -566,7 +567,13 @@ fn what_can_be_broken_into_is_offered_to_whoever_may() {
         };
         offers.iter().map(line).collect::<Vec<_>>()
     };
-    assert_eq!(offered(&bundle, "sam"), ["prod-admin None Some(\"1h\")"]);
+    assert_eq!(
+        offered(&bundle, "sam"),
+        [
+            "payments-deploy None Some(\"1h\")",
+            "prod-admin None Some(\"1h\")"
+        ]
+    );
     let both = with(&[GLASS, OPEN]);
     let admin = "prod-admin Some(\"1h\") Some(\"1h\")".to_owned();
     assert!(offered(&both, "sam").contains(&admin));

@@ -158,7 +158,7 @@ fn each_principal_is_offered_what_a_permit_names() {
         (
             human("sam"),
             NOW,
-            "prod-admin: - | 1h needs owner=1 (pat) security=1 (kim zoe); prod-db-read: 4h needs manager=1 (pat) | 8h needs owner=1 (lee pat); staging-admin: 4h needs owner=1 (lee pat) | -",
+            "payments-deploy: - | -; prod-admin: - | 1h needs owner=1 (pat) security=1 (kim zoe); prod-db-read: 4h needs manager=1 (pat) | 8h needs owner=1 (lee pat); staging-admin: 4h needs owner=1 (lee pat) | -",
         ),
         (
             human("dana"),
