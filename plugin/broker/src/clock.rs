@@ -6,6 +6,7 @@
 //!
 //! - the wall clock is **behind** the mark: somebody set it back, or the journal was written under a clock that was ahead.
 //!   A window that has ended would open again. The mark stands still until the wall clock has caught up.
+//! - the wall clock **lags**: it stands still, or goes slower than the timer. Windows would be open for longer than they say.
 //! - the wall clock **leapt** ahead of the timer: it was set forward, or the machine slept. The leap is not believed at
 //!   once, since the mark could not be taken back: one bad second would lock the broker for as long as the leap was long,
 //!   and, through the journal, over restarts. The mark goes on with the timer; a leap that stands for
@@ -22,6 +23,13 @@ use writ_engine::Moment;
 /// How far the wall clock may be behind the mark, in seconds: what design section 7 (invariant 7) grants to clock skew,
 /// and more than an NTP client ever slews away at once.
 pub const CLOCK_BACK_MAX_S: u32 = 5;
+
+/// How far the wall clock may fall behind the timer, in seconds, within [`CLOCK_LAG_OVER_S`]: twice what it may be set back
+/// by, for a time service may have done that once.
+pub const CLOCK_LAG_MAX_S: u32 = 2 * CLOCK_BACK_MAX_S;
+
+/// The time over which the two are compared for that, in seconds: honest corrections of months do not add up.
+pub const CLOCK_LAG_OVER_S: u32 = 600;
 
 /// How far the wall clock may run ahead of the timer between two readings, in seconds. The kernel disciplines both by the
 /// same rate, so an honest difference is a leap second or a step at start; a minute is far from either.
@@ -59,6 +67,8 @@ struct Seen {
     timer_ms: Option<i64>,
     /// The timer when the present leap was first seen.
     leapt_ms: Option<i64>,
+    /// The reading that the wall clock's pace is measured from.
+    paced: Option<Reading>,
 }
 
 impl Clock {
@@ -89,6 +99,7 @@ impl Clock {
                 mark,
                 timer_ms: None,
                 leapt_ms: None,
+                paced: None,
             }),
         }
     }
@@ -167,9 +178,27 @@ impl Seen {
             }
         }
         self.leapt_ms = None;
+        let lag_ms = self.lag_ms(reading);
+        if lag_ms > i64::from(CLOCK_LAG_MAX_S) * 1_000 {
+            return Some(ClockError::Lags { by_ms: lag_ms });
+        }
         self.timer_ms = Some(reading.timer_ms);
         self.mark = self.mark.max(reading.wall);
         None
+    }
+
+    /// By how much less the wall clock went on than the timer did.
+    fn lag_ms(&mut self, reading: Reading) -> i64 {
+        let from = *self.paced.get_or_insert(reading);
+        let timer_ms = reading.timer_ms.saturating_sub(from.timer_ms);
+        let lag_ms = timer_ms.saturating_sub(reading.wall.since_ms(from.wall));
+        let honest = lag_ms <= i64::from(CLOCK_LAG_MAX_S) * 1_000;
+        let long_ago = timer_ms >= i64::from(CLOCK_LAG_OVER_S) * 1_000;
+        // A clock that went ahead, and was believed, is measured from there.
+        if lag_ms < 0 || (honest && long_ago) {
+            self.paced = Some(reading);
+        }
+        lag_ms
     }
 }
 
@@ -181,6 +210,14 @@ pub enum ClockError {
         "the machine's clock is {by_ms} ms behind the last recorded moment; set it right, and nothing else is needed"
     )]
     Behind {
+        /// Milliseconds.
+        by_ms: i64,
+    },
+    /// The wall clock went on by less than the time that passed.
+    #[error(
+        "the machine's clock fell {by_ms} ms behind the time that passed; set it right, and nothing else is needed"
+    )]
+    Lags {
         /// Milliseconds.
         by_ms: i64,
     },
@@ -301,6 +338,41 @@ mod tests {
             clock.trusted(),
             Err(ClockError::Behind { by_ms: 3_600_000 })
         );
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_goes_too_slowly_is_not_trusted_until_it_is_right_again() {
+        for pace_ms in [0, 500, 900] {
+            let (clock, hand) = Clock::manual(noon());
+            assert_eq!(clock.trusted(), Ok(noon()));
+            // Seconds go by, of which the wall clock knows a part.
+            let mut doubted = None;
+            for second in 1..=300i64 {
+                hand.advance_ms(1_000);
+                hand.jump(later_ms(noon(), second * pace_ms));
+                if clock.trusted().is_err() {
+                    doubted.get_or_insert(second);
+                }
+            }
+            let lost_ms = doubted.unwrap() * (1_000 - pace_ms);
+            assert!((10_000..=11_000).contains(&lost_ms), "{pace_ms}: {lost_ms}");
+            assert!(matches!(clock.trusted(), Err(ClockError::Lags { .. })));
+            hand.jump(later_ms(noon(), 300_000));
+            assert_eq!(clock.trusted(), Ok(later_ms(noon(), 300_000)), "{pace_ms}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_a_little_now_and_then_is_trusted() {
+        let (clock, hand) = Clock::manual(noon());
+        for hour in 1..=50i64 {
+            for _ in 0..60 {
+                hand.advance_ms(60_000);
+                assert!(clock.trusted().is_ok(), "{hour}");
+            }
+            hand.jump(later_ms(noon(), hour * (3_600_000 - 3_000)));
+            assert!(clock.trusted().is_ok(), "{hour}");
+        }
     }
 
     #[test]

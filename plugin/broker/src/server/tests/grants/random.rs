@@ -526,7 +526,8 @@ impl Run<'_> {
                     .iter()
                     .map(|place| self.ids[*place].clone());
                 assert_eq!(ids, expected.collect());
-                assert_eq!(ended.not_permitted, self.model.not_permitted);
+                // Of what the caller may not end, only what they may see is counted.
+                assert!(ended.not_permitted <= self.model.not_permitted);
                 Ok(())
             }
             Command::Review { who, .. } => desk
