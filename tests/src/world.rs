@@ -152,10 +152,8 @@ impl World {
         );
         edit(
             &dir.join("writ.hcl"),
-            &format!("  external_id      = \"{EXTERNAL_ID}\"\n"),
-            &format!(
-                "  external_id      = \"{EXTERNAL_ID}\"\n  revoker {{\n    credentials      = \"profile\"\n    credentials_file = \"revoker\"\n  }}\n"
-            ),
+            "}\nlog {",
+            "  revoker {\n    credentials      = \"profile\"\n    credentials_file = \"revoker\"\n  }\n}\nlog {",
         );
     }
 

@@ -145,6 +145,13 @@ async fn each_broken_bundle_is_refused_loudly_and_the_last_good_one_still_decide
         let lines = world.log().lines().count();
         put(&folder, files);
         world.reload_until(LOUD).await;
+        // What is wrong is told after that something is.
+        let told = || {
+            let log = world.log();
+            let mut since = log.lines().skip(lines);
+            since.any(|line| line.contains(r#""file":""#))
+        };
+        world.wait_for(told, "a finding").await;
         let log = world.log();
         let said: Vec<&str> = log.lines().skip(lines).collect();
         assert!(

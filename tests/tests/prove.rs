@@ -139,8 +139,8 @@ async fn each_change_that_breaks_a_promise_is_refuted_by_a_request_that_shows_it
         Breaks {
             change: (
                 "guardrails.cedar",
-                "when { context.requester == principal };",
-                "when { context.requester == principal && context.reason == \"never\" };",
+                "context.requester == principal ||",
+                "context.requester == principal && context.reason == \"never\" ||",
             ),
             kind: Kind::Invariant,
             claim: "nobody consents to their own request",
