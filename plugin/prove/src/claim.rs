@@ -2,6 +2,7 @@
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Policy, PolicySet, RequestEnv, Schema};
 use writ_engine::Bundle;
+use writ_engine::access::Action;
 use writ_engine::bundle::BundleFiles;
 use writ_engine::suite::{About, Invariant, Place, Promise, Suite};
 
@@ -148,7 +149,7 @@ impl Claims<'_> {
             .map(|kind| format!("context.two.approvals.{kind} >= context.one.approvals.{kind}"))
             .collect();
         self.monotone(
-            "more approvals never take anything away",
+            "more approvals never take anything away, of what `activate` gives",
             &self.alike(true, false),
             &more.join(" && "),
         )
@@ -156,7 +157,7 @@ impl Claims<'_> {
 
     fn shorter_window(&self) -> Result<Claim, Unreadable> {
         self.monotone(
-            "a shorter window is never refused where a longer one is given",
+            "a shorter window is never refused where a longer one is given, by `activate`",
             &self.alike(false, true),
             "context.two.window.duration <= context.one.window.duration",
         )
@@ -191,7 +192,7 @@ impl Claims<'_> {
                 |environment| self.question(environment, What::Implies(new.clone(), base.clone()));
             environments.into_iter().map(question).collect::<Vec<_>>()
         };
-        let mut questions = implies(self.source.activating(), &new);
+        let mut questions = implies(self.source.asking(&Action::ALL), &new);
         questions.extend(implies(self.source.consenting(), &self.set));
         Ok(Claim {
             kind: Kind::NothingNew,
@@ -339,7 +340,8 @@ impl Claims<'_> {
         let sound = self.sound("context");
         let (rows, rests_on) = self.rows(about);
         let mut questions = Vec::new();
-        for environment in self.source.activating() {
+        let actions: Vec<Action> = about.actions.iter().copied().collect();
+        for environment in self.source.asking(&actions) {
             let Some(whom) = whom(about, environment.principal()) else {
                 continue;
             };

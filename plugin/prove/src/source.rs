@@ -6,11 +6,12 @@ use cedar_policy::{
     EntityTypeName, Policy, PolicyId, PolicySet, RequestEnv, Schema, SchemaFragment,
 };
 use serde_json::{Value, json};
+use writ_engine::access::Action;
 use writ_engine::bundle::{BundleFiles, SCHEMA};
 
 use crate::Unreadable;
 
-/// The action that every request is decided by.
+/// The action that opens a window.
 pub(crate) const ACTIVATE: &str = "activate";
 
 /// The group of the actions that are kinds of approval.
@@ -76,9 +77,19 @@ impl Source {
         PolicySet::from_policies(forbids.chain([permit]).cloned()).map_err(Unreadable::of)
     }
 
-    /// The kinds of principals that may ask, each with what there is to ask for.
+    /// The kinds of principals that may ask to open a window, each with what there is to ask for.
     pub(crate) fn activating(&self) -> Vec<RequestEnv> {
         self.environments(|action| action == ACTIVATE)
+    }
+
+    /// The same for each of these actions, as far as the schema declares them.
+    pub(crate) fn asking(&self, actions: &[Action]) -> Vec<RequestEnv> {
+        let named = |action: &Action| match action {
+            Action::Activate => ACTIVATE,
+            Action::BreakGlass => "breakGlass",
+            Action::Extend => "extend",
+        };
+        self.environments(|action| actions.iter().any(|asked| named(asked) == action))
     }
 
     /// The kinds of consent there are.
