@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::bundle::Bundle;
-use crate::case::{Case, NoStory, Question, Review};
+use crate::case::{Case, NoStory, Question};
 use crate::decide::{
     Allowed, Decision, Draft, PolicyRef, Standing, check, check_break_glass, decide_for,
     readers_of_the_reason, stranger,
 };
 use crate::event::{Event, Fact, Outcome, Verdict};
-use crate::principal::{Principal, PrincipalId};
+use crate::principal::Principal;
 use crate::request::RequestId;
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment};
@@ -323,10 +323,8 @@ impl<'b> Replay<'b> {
                 };
                 self.requests += 1;
                 self.moments += 1;
-                let standing = match request.break_glass {
-                    Some(_) => self.standing(&request.principal.id, None),
-                    None => Standing::UNKNOWN,
-                };
+                let cases = self.cases.values().map(|past| &past.case);
+                let standing = Standing::of(self.bundle.directory(), request, cases);
                 past.ask(self.bundle, standing, seq, at, Step::Asked, verdict);
                 self.cases.insert(request.id.clone(), past);
                 Ok(())
@@ -334,7 +332,7 @@ impl<'b> Replay<'b> {
             Fact::Approved {
                 request, verdict, ..
             } => {
-                let standing = self.standing_of(request)?;
+                let standing = self.standing(request)?;
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
                 let of_request = matches!(past.case.question(at), Some(Question::Request));
                 // What was recorded was decided with this consent counted.
@@ -349,7 +347,7 @@ impl<'b> Replay<'b> {
             Fact::IssueIntended {
                 request, verdict, ..
             } => {
-                let standing = self.standing_of(request)?;
+                let standing = self.standing(request)?;
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
                 let before = past.case.clone();
                 past.case.apply(event)?;
@@ -379,32 +377,15 @@ impl<'b> Replay<'b> {
         }
     }
 
-    fn standing_of(&self, request: &RequestId) -> Result<Standing, NoStory> {
+    // What a case's requester owed for other emergencies at this point of the record.
+    fn standing(&self, request: &RequestId) -> Result<Standing, NoStory> {
         let past = self.cases.get(request).ok_or(NEVER_MADE)?;
-        let asked = past.case.request();
-        Ok(match asked.break_glass {
-            Some(_) => self.standing(&asked.principal.id, Some(request)),
-            None => Standing::UNKNOWN,
-        })
-    }
-
-    // What the same person owed for other emergencies at this point of the record, whichever identity they used.
-    fn standing(&self, principal: &PrincipalId, except: Option<&RequestId>) -> Standing {
-        let directory = self.bundle.directory();
-        let person = |id: &PrincipalId| match directory.person_behind(id) {
-            Some(person) => PrincipalId::User(person.clone()),
-            None => id.clone(),
-        };
-        let own = person(principal);
-        let owed = self.cases.values().filter(|past| {
-            let request = past.case.request();
-            person(&request.principal.id) == own
-                && Some(&request.id) != except
-                && matches!(past.case.review(), Review::Open { .. })
-        });
-        Standing {
-            open_reviews: u32::try_from(owed.count()).unwrap_or(u32::MAX),
-        }
+        let cases = self.cases.values().map(|past| &past.case);
+        Ok(Standing::of(
+            self.bundle.directory(),
+            past.case.request(),
+            cases,
+        ))
     }
 
     fn refused(
@@ -427,7 +408,9 @@ impl<'b> Replay<'b> {
             };
             Now::Decided(match wish.break_glass {
                 true => {
-                    let standing = self.standing(&wish.principal.id, None);
+                    let directory = self.bundle.directory();
+                    let cases = self.cases.values().map(|past| &past.case);
+                    let standing = Standing::among(directory, wish.principal, None, cases);
                     check_break_glass(self.bundle, &draft, standing, at)
                 }
                 false => check(self.bundle, &draft, at),

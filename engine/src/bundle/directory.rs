@@ -111,6 +111,16 @@ impl Directory {
         }
     }
 
+    /// The same of the past: a user who has left the directory stays who they were. `None` for a workload that has left, for
+    /// nobody answers for it any more.
+    pub fn person_once_behind<'a>(&'a self, id: &'a PrincipalId) -> Option<&'a UserId> {
+        match (self.person_behind(id), id) {
+            (Some(person), _) => Some(person),
+            (None, PrincipalId::User(gone)) => Some(gone),
+            (None, PrincipalId::Workload(_)) => None,
+        }
+    }
+
     /// Every user, by name.
     pub fn users(&self) -> impl Iterator<Item = (&UserId, &User)> {
         self.users.iter()

@@ -20,6 +20,7 @@ mod people;
 pub(crate) mod promise;
 mod say;
 mod search;
+mod standing;
 mod survey;
 pub(crate) mod trace;
 mod ways;
@@ -54,6 +55,7 @@ pub use ask::Purpose;
 use ask::{Ask, Asker, Wish};
 use people::Consents;
 use search::Search;
+pub use standing::Standing;
 
 /// What someone could ask for: everything of a request but its place in the record.
 #[derive(Debug, Clone)]
@@ -68,30 +70,6 @@ pub struct Draft<'a> {
     pub reason: &'a str,
     /// With which ticket.
     pub ticket: Option<&'a str>,
-}
-
-/// What the journal knows of a requester besides the case that is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Their other emergencies whose post-review is owed.
-    pub open_reviews: u32,
-}
-
-impl Standing {
-    /// Nothing is known: as if there were no end of what is owed, which no policy that looks at it allows.
-    pub const UNKNOWN: Standing = Standing {
-        open_reviews: u32::MAX,
-    };
-
-    /// What this request is for.
-    fn purpose(self, request: &Request) -> Purpose {
-        match request.break_glass {
-            None => Purpose::Activate,
-            Some(_) => Purpose::BreakGlass {
-                open_reviews: self.open_reviews,
-            },
-        }
-    }
 }
 
 /// May this case be issued now, whatever else its requester owes? See [`decide_for`].
@@ -436,8 +414,7 @@ pub fn may_review(
     scope: &ScopeId,
 ) -> bool {
     let directory = bundle.directory();
-    let own = directory.person_behind(&requester.id) == Some(reviewer)
-        || requester.id == PrincipalId::User(reviewer.clone());
+    let own = directory.person_once_behind(&requester.id) == Some(reviewer);
     if own || directory.user(reviewer).is_none() {
         return false;
     }

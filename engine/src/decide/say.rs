@@ -1,7 +1,7 @@
 //! Who has a say in what is not theirs: in another's request (to see it, to end it, to close its post-review), and in
 //! another's right to approve. The policy's actions `view`, `revoke`, `review` and `delegate` name them.
 
-use cedar_policy::{Context, EntityUid, Request as Question};
+use cedar_policy::{Context, Entities, EntityUid, Request as Question};
 
 use crate::bundle::Bundle;
 use crate::principal::{Principal, PrincipalId, UserId};
@@ -24,15 +24,9 @@ pub(super) fn names(
     scope: &ScopeId,
     nobody: Option<&UserId>,
 ) -> Option<bool> {
-    let person = match (
-        bundle.directory().person_behind(&requester.id),
-        &requester.id,
-    ) {
-        (Some(person), _) => person,
-        (None, PrincipalId::User(gone)) => gone,
-        (None, PrincipalId::Workload(_)) => nobody?,
-    };
-    let (index, policies) = (bundle.index(), bundle.policies());
+    let directory = bundle.directory();
+    let person = directory.person_once_behind(&requester.id).or(nobody)?;
+    let policies = bundle.policies();
     // Claims are those of the workload that looks, or else of the one that is looked at.
     let (claiming, people) = match &viewer.id {
         PrincipalId::User(user) => (requester, [user, person]),
@@ -43,28 +37,43 @@ pub(super) fn names(
         .ok()?;
     let principal = policies.types.principal(&viewer.id);
     let resource = policies.types.scope(scope);
-    let of_viewer = Line::of(&policies.entities, &principal);
-    let of_scope = Line::of(&policies.entities, &resource);
-    let slice = index.slice(action, &of_viewer, &of_scope);
-    if slice.0.is_empty() {
-        return Some(false);
-    }
-    let whom = about_whom(&policies.types, person, &requester.id);
-    let context = Context::from_pairs(whom).ok()?;
-    let question = Question::new(principal, action.clone(), resource, context, None).ok()?;
-    let sets = slice.0.iter().map(|part| &part.set);
-    Some(evaluate(&policies.facts, sets, &entities, &question).allowed)
+    let whom = || Context::from_pairs(about_whom(&policies.types, person, &requester.id)).ok();
+    allows(bundle, &entities, principal, action, resource, whom)
 }
 
 /// Whether the policy lets `lender` lend `delegate` their right to approve; `None`, and so no, where that cannot be asked.
 pub(super) fn delegates(bundle: &Bundle, lender: &UserId, delegate: &UserId) -> Option<bool> {
-    let (index, policies) = (bundle.index(), bundle.policies());
+    let policies = bundle.policies();
     let (principal, resource) = (policies.types.user(lender), policies.types.user(delegate));
+    let action = bundle.index().delegate();
+    let nothing = || Some(Context::empty());
+    allows(
+        bundle,
+        &policies.entities,
+        principal,
+        action,
+        resource,
+        nothing,
+    )
+}
+
+/// What the policies say to such a question; the context is only made where one of them could matter.
+fn allows(
+    bundle: &Bundle,
+    entities: &Entities,
+    principal: EntityUid,
+    action: &EntityUid,
+    resource: EntityUid,
+    context: impl FnOnce() -> Option<Context>,
+) -> Option<bool> {
+    let policies = bundle.policies();
     let lines = [&principal, &resource].map(|uid| Line::of(&policies.entities, uid));
-    let [of_lender, of_delegate] = &lines;
-    let slice = index.slice(index.delegate(), of_lender, of_delegate);
-    let action = index.delegate().clone();
-    let question = Question::new(principal, action, resource, Context::empty(), None).ok()?;
+    let [acts, on] = &lines;
+    let slice = bundle.index().slice(action, acts, on);
+    if slice.0.is_empty() {
+        return Some(false);
+    }
+    let question = Question::new(principal, action.clone(), resource, context()?, None).ok()?;
     let sets = slice.0.iter().map(|part| &part.set);
-    Some(evaluate(&policies.facts, sets, &policies.entities, &question).allowed)
+    Some(evaluate(&policies.facts, sets, entities, &question).allowed)
 }

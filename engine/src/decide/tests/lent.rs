@@ -60,30 +60,9 @@ fn lending() -> Bundle {
     bundle(DIRECTORY, &format!("{POLICIES}{LENDS}"))
 }
 
-/// The case with the consent of `delegate` by the right of `lender`, as the record would hold it.
-fn approved_for(mut case: Case, delegate: &str, lender: Option<&str>) -> Case {
-    let at = case.request().requested_at;
-    let approval = Approval {
-        approver: user(delegate),
-        on_behalf_of: lender.map(user),
-        kinds: BTreeSet::from([kind("owner")]),
-        request_digest: case.request_digest(),
-        approved_at: at,
-    };
-    let verdict = Verdict {
-        bundle: case.request().bundle,
-        outcome: Outcome::NeedsApproval,
-        policies: Vec::new(),
-        approvals: BTreeMap::new(),
-    };
-    let fact = Fact::Approved {
-        request: case.request().id.clone(),
-        approval,
-        narrowed_to: None,
-        verdict,
-    };
-    case.apply(&Event { at, fact }).unwrap();
-    case
+/// The case with the consent of `delegate` as an owner, by the right of `lender`.
+fn consented(case: Case, delegate: &str, lender: Option<&str>) -> Case {
+    approved_for(case, delegate, lender, &["owner"])
 }
 
 #[test]
@@ -115,7 +94,7 @@ fn a_right_is_lent_as_the_policy_says_and_never_to_or_by_the_requester() {
         assert_eq!(kinds_line(&kinds), expected, "{who}");
         // And a record that says otherwise is not believed.
         if lender != delegate {
-            let case = approved_for(case, delegate, Some(lender));
+            let case = consented(case, delegate, Some(lender));
             let granted = decide(&bundle, &case, now()).granted().is_some();
             assert_eq!(granted, expected == "owner", "{who}");
         }
@@ -167,10 +146,10 @@ fn a_lender_and_a_delegate_are_one_consent() {
             panic!("two consents");
         };
         let case = wanted(human("mia"), "staging-admin", "1h").case(now());
-        let one = approved_for(case.clone(), first.0, first.1);
+        let one = consented(case.clone(), first.0, first.1);
         assert!(decide(&bundle, &one, now()).granted().is_none());
         // The case takes no second consent of the same person.
-        let again = std::panic::catch_unwind(|| approved_for(one.clone(), second.0, second.1));
+        let again = std::panic::catch_unwind(|| consented(one.clone(), second.0, second.1));
         assert_eq!(again.is_ok(), enough, "{consents:?}");
         if let Ok(both) = again {
             assert!(decide(&bundle, &both, now()).granted().is_some());
@@ -181,7 +160,7 @@ fn a_lender_and_a_delegate_are_one_consent() {
 #[test]
 fn a_lent_right_counts_as_long_as_all_that_it_rests_on() {
     let case = wanted(human("mia"), "prod-admin", "1h").case(now());
-    let case = approved_for(case, "cleo", Some("ada"));
+    let case = consented(case, "cleo", Some("ada"));
     let lent = format!("{POLICIES}{LENDS}");
     let without = |who: &str| {
         let start = DIRECTORY.find(&format!("user \"{who}\"")).unwrap();
@@ -272,7 +251,7 @@ fn consent_by_a_lent_right_under_an_erring_forbid_does_not_count() {
         DIRECTORY.replacen(&plain, &format!("{plain}\nattributes {{ level = 2 }}"), 1)
     };
     let case = wanted(human("mia"), "prod-admin", "1h").case(now());
-    let case = approved_for(case, "cleo", Some("ada"));
+    let case = consented(case, "cleo", Some("ada"));
     // The forbid errs of Ada, whose right it is, and not of Ben.
     for (action, name, counts) in [
         ("approveOwner", "Ada", false),

@@ -178,11 +178,16 @@ impl<'a> Wanted<'a> {
 }
 
 /// Adds an approval as the journal would hold it, without asking any policy.
-fn approved(mut case: Case, who: &str, kinds: &[&str]) -> Case {
+fn approved(case: Case, who: &str, kinds: &[&str]) -> Case {
+    approved_for(case, who, None, kinds)
+}
+
+/// The same by a right that `lender` lent, if one did.
+fn approved_for(mut case: Case, who: &str, lender: Option<&str>, kinds: &[&str]) -> Case {
     let at = case.request().requested_at;
     let approval = Approval {
         approver: user(who),
-        on_behalf_of: None,
+        on_behalf_of: lender.map(user),
         kinds: kinds.iter().map(|name| kind(name)).collect(),
         request_digest: case.request_digest(),
         approved_at: at,

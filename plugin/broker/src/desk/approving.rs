@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use writ_engine::approval::ApprovalError;
 use writ_engine::case::Question;
-use writ_engine::decide::{decide_extension, decide_for, kinds_lent, kinds_permitted};
+use writ_engine::decide::{Standing, decide_extension, decide_for, kinds_lent, kinds_permitted};
 use writ_engine::digest::Digest;
 use writ_engine::event::{Event, Fact, Outcome, Verdict};
 use writ_engine::{Approval, Bundle, Case, Duration, Kind, Moment, PrincipalId, RequestId, UserId};
@@ -242,7 +242,7 @@ impl Desk {
             return Ok(decide_extension(bundle, &counted, asked, now).verdict(bundle));
         }
         let request = counted.request();
-        let standing = self.standing(bundle.directory(), &request.principal, Some(&request.id));
+        let standing = Standing::of(bundle.directory(), request, self.cases.read().emergencies());
         Ok(decide_for(bundle, &counted, standing, now).verdict(bundle))
     }
 }

@@ -194,9 +194,7 @@ impl Projection {
                 }
             }
         }
-        if let Some(watcher) = self.watchers.get(id) {
-            watcher.send_modify(|version| *version += 1);
-        }
+        self.wake(std::slice::from_ref(id));
         Ok(())
     }
 
@@ -229,9 +227,10 @@ impl Projection {
         }
     }
 
-    /// Every emergency that was ever asked for.
-    pub(super) fn emergencies(&self) -> impl Iterator<Item = &Row> {
-        self.emergencies.iter().filter_map(|id| self.by_id.get(id))
+    /// Every emergency that was ever asked for: all that a principal's standing depends on.
+    pub(super) fn emergencies(&self) -> impl Iterator<Item = &Case> {
+        let rows = self.emergencies.iter().filter_map(|id| self.by_id.get(id));
+        rows.map(|row| &row.case)
     }
 
     /// What is denied at AWS.

@@ -6,6 +6,7 @@ use writ_engine::event::Fact;
 use writ_engine::request::Extension;
 use writ_engine::{Decision, Duration, State};
 
+use super::issuing::of_this_run;
 use super::view::{CaseView, Refused};
 use super::{Desk, salted};
 use crate::identity::Identity;
@@ -24,12 +25,7 @@ impl Desk {
         let now = self.trusted_now()?;
         let bundle = self.bundle();
         let case = self.case(&id)?;
-        if case.request().principal.id != who.principal().id {
-            return Err(Refused::NotPermitted);
-        }
-        if case.request().principal != *who.principal() {
-            return Err(Refused::OtherRun);
-        }
+        of_this_run(&case, who.principal())?;
         let window = match case.state(now) {
             State::Active(window) => window,
             state => return Err(Refused::WrongState(state.name())),

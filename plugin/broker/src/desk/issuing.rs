@@ -6,7 +6,7 @@ use std::time::Duration;
 use writ_engine::case::{LIVE_SESSIONS_MAX, SESSIONS_MAX, SessionOutcome};
 use writ_engine::decide::{Standing, decide_for};
 use writ_engine::event::{Event, Fact};
-use writ_engine::{Case, Decision, RequestId, SessionPlan, State};
+use writ_engine::{Case, Decision, Principal, RequestId, SessionPlan, State};
 
 use super::Desk;
 use super::locks::Turn;
@@ -33,13 +33,7 @@ impl Desk {
         let principal = who.principal().clone();
         let desk = Arc::clone(self);
         let work = tokio::spawn(async move {
-            let request = desk.case(&id)?;
-            if request.request().principal.id != principal.id {
-                return Err(Refused::NotPermitted);
-            }
-            if request.request().principal != principal {
-                return Err(Refused::OtherRun);
-            }
+            of_this_run(&desk.case(&id)?, &principal)?;
             desk.issue_in_turn(&id, &turn).await
         });
         work.await.unwrap_or(Err(Refused::ShuttingDown))
@@ -78,10 +72,7 @@ impl Desk {
         self.cases.hear(id, now);
 
         let request = case.request();
-        let standing = match request.break_glass {
-            Some(_) => self.standing(bundle.directory(), &request.principal, Some(id)),
-            None => Standing::UNKNOWN,
-        };
+        let standing = Standing::of(bundle.directory(), request, self.cases.read().emergencies());
         let decision = decide_for(&bundle, &case, standing, now);
         self.raise_alarms(&decision);
         let grant = match decision {
@@ -129,6 +120,16 @@ impl Desk {
 }
 
 const NO_ANSWER: &str = "NoAnswer";
+
+/// Only who made a request goes on with it: the same principal, and of a workload the same run.
+pub(super) fn of_this_run(case: &Case, principal: &Principal) -> Result<(), Refused> {
+    let requester = &case.request().principal;
+    match (requester.id == principal.id, requester == principal) {
+        (false, _) => Err(Refused::NotPermitted),
+        (true, false) => Err(Refused::OtherRun),
+        (true, true) => Ok(()),
+    }
+}
 
 fn ready(case: &Case, now: writ_engine::Moment) -> Result<(), Refused> {
     let state = case.state(now);

@@ -1,6 +1,8 @@
 //! Asking for a scope, and the dry run of it.
 
-use writ_engine::decide::{Allowed, Draft, announced_to, check, check_break_glass, may_see_scope};
+use writ_engine::decide::{
+    Allowed, Draft, Standing, announced_to, check, check_break_glass, may_see_scope,
+};
 use writ_engine::event::Fact;
 use writ_engine::request::BreakGlass;
 use writ_engine::{Bundle, Case, Decision, Moment, Principal, Request, RequestId, Scope, ScopeId};
@@ -115,7 +117,9 @@ impl Desk {
         let draft = draft(principal, scope, wish);
         match wish.break_glass {
             true => {
-                let standing = self.standing(bundle.directory(), principal, None);
+                let cases = self.cases.read();
+                let owing = cases.emergencies();
+                let standing = Standing::among(bundle.directory(), principal, None, owing);
                 check_break_glass(bundle, &draft, standing, now)
             }
             false => check(bundle, &draft, now),

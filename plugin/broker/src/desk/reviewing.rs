@@ -1,12 +1,10 @@
 //! The debt an emergency leaves: a person other than who used it looks at what was done, and says so on the record.
 
-use writ_engine::bundle::directory::Directory;
+use writ_engine::PrincipalId;
 use writ_engine::case::Review;
-use writ_engine::decide::{Standing, may_review};
+use writ_engine::decide::may_review;
 use writ_engine::event::Fact;
-use writ_engine::{Principal, PrincipalId, RequestId};
 
-use super::cases::Projection;
 use super::view::{CaseView, Refused, person_behind};
 use super::{Desk, salted};
 use crate::identity::Identity;
@@ -46,39 +44,5 @@ impl Desk {
         };
         self.append(now, fact, vec![text], turn).await?;
         self.view(&id, &bundle).ok_or(Refused::Journal)
-    }
-
-    /// What the record says a principal owes, `except` for one request.
-    pub(super) fn standing(
-        &self,
-        directory: &Directory,
-        principal: &Principal,
-        except: Option<&RequestId>,
-    ) -> Standing {
-        standing(&self.cases.read(), directory, principal, except)
-    }
-}
-
-/// The same for whoever looks at the record already.
-pub(super) fn standing(
-    cases: &Projection,
-    directory: &Directory,
-    principal: &Principal,
-    except: Option<&RequestId>,
-) -> Standing {
-    let behind = |id: &PrincipalId| match (directory.person_behind(id), id) {
-        (Some(person), _) => Some(person.clone()),
-        (None, PrincipalId::User(gone)) => Some(gone.clone()),
-        (None, PrincipalId::Workload(_)) => None,
-    };
-    let person = behind(&principal.id);
-    let owed = cases.emergencies().filter(|row| {
-        let request = row.case.request();
-        Some(&request.id) != except
-            && matches!(row.case.review(), Review::Open { .. })
-            && (request.principal.id == principal.id || behind(&request.principal.id) == person)
-    });
-    Standing {
-        open_reviews: u32::try_from(owed.count()).unwrap_or(u32::MAX),
     }
 }

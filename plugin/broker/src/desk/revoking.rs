@@ -118,8 +118,7 @@ impl Desk {
         let open: Vec<RequestId> = {
             let cases = self.cases.read();
             let theirs = |principal: &PrincipalId| {
-                *principal == PrincipalId::User(person.clone())
-                    || bundle.directory().person_behind(principal) == Some(person)
+                bundle.directory().person_once_behind(principal) == Some(person)
             };
             cases
                 .all()

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 
 use writ_engine::case::{Question, Review};
 use writ_engine::decide::{
-    Allowed, announced_to, decide_extension, decide_for, kinds_lent, kinds_permitted, may_review,
+    Standing, announced_to, decide_extension, decide_for, kinds_lent, kinds_permitted, may_review,
     may_view, members,
 };
-use writ_engine::{Bundle, Case, Decision, Moment, Principal, PrincipalId, State, UserId};
+use writ_engine::{Bundle, Case, Moment, Principal, PrincipalId, State, UserId};
 
 use super::Desk;
 use super::cases::{Projection, Row};
-use super::reviewing::standing;
 use super::view::{
     CaseView, EscalationView, Filter, RevocationStep, RevocationView, person_behind,
 };
@@ -101,13 +100,8 @@ impl Desk {
         let state = case.state(now);
         let decision = match (case.question(now), state) {
             (Some(Question::Request), State::Pending) if with_decision => {
-                let standing = standing(
-                    cases,
-                    bundle.directory(),
-                    &request.principal,
-                    Some(&request.id),
-                );
-                Some(explained(decide_for(bundle, case, standing, now)))
+                let standing = Standing::of(bundle.directory(), request, cases.emergencies());
+                Some(decide_for(bundle, case, standing, now).explained())
             }
             (Some(Question::Extension(asked)), _) if with_decision => {
                 Some(decide_extension(bundle, case, asked, now))
@@ -191,13 +185,4 @@ fn escalation(bundle: &Bundle, case: &Case, now: Moment) -> Option<EscalationVie
             .take(NAMED_MAX)
             .collect(),
     })
-}
-
-// A view explains; it never carries the proof.
-fn explained(decision: Decision) -> Decision<Allowed> {
-    match decision {
-        Decision::Granted(grant) => Decision::Granted(grant.allowed().clone()),
-        Decision::NeedsApproval(needs) => Decision::NeedsApproval(needs),
-        Decision::Denied(denied) => Decision::Denied(denied),
-    }
 }
