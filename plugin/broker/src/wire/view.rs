@@ -8,7 +8,7 @@ use writ_engine::{Case, Moment, PrincipalId, State, Window};
 use zeroize::Zeroizing;
 
 use super::{decision, span, timestamp};
-use crate::desk::{CaseView, IssuedSession, Lending, RevocationStep, RevocationView};
+use crate::desk::{Announced, CaseView, IssuedSession, Lending, RevocationStep, RevocationView};
 
 /// A request as its caller sees it.
 pub(crate) fn request(view: &CaseView) -> v1::Request {
@@ -56,12 +56,20 @@ fn break_glass(view: &CaseView) -> v1::BreakGlass {
         Review::Closed { reviewer, at } => (None, Some((reviewer.to_string(), timestamp(at)))),
     };
     let (reviewer, reviewed_at) = closed.unzip();
+    let (announcement, announced_at) = match view.announced {
+        Announced::At(at) => (v1::break_glass::Announcement::Taken, Some(timestamp(at))),
+        Announced::Waiting => (v1::break_glass::Announcement::Waiting, None),
+        Announced::NotPossible => (v1::break_glass::Announcement::NotPossible, None),
+    };
     v1::BreakGlass {
         review_by,
         reviewer,
         reviewed_at,
         finding: view.finding.clone().unwrap_or_default(),
         announced_to: view.announced_to.iter().map(ToString::to_string).collect(),
+        announcement: announcement.into(),
+        announced_at,
+        review_overdue: matches!(view.case.review(), Review::Open { by } if by <= view.now),
     }
 }
 
@@ -195,10 +203,11 @@ fn window(window: Window) -> v1::Window {
     }
 }
 
-/// When the case changes by the clock alone, if it does: a watcher is woken then.
+/// When the case changes by the clock alone, if it does: a watcher is woken then. After its end too, while a post-review is
+/// owed and not yet late.
 pub(crate) fn next_edge(view: &CaseView) -> Option<Moment> {
     let case = &view.case;
-    match case.state(view.now) {
+    let edge = match case.state(view.now) {
         State::Pending => Some(case.request().decide_by),
         State::Approved => case.activate_by(),
         State::Active(window) => Some(window.closes_at()),
@@ -208,7 +217,8 @@ pub(crate) fn next_edge(view: &CaseView) -> Option<Moment> {
         | State::Lapsed
         | State::Released
         | State::Revoked => None,
-    }
+    };
+    edge.into_iter().chain(view.notice_at).min()
 }
 
 /// Issued credentials. The message wipes its own copy when it is dropped, the desk's when `session` is.
