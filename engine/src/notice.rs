@@ -83,14 +83,15 @@ pub fn next(bundle: &Bundle, case: &Case, now: Moment) -> Option<Moment> {
     begin.into_iter().flatten().filter(|at| *at > now).min()
 }
 
-/// Whether no notice of the case is due or will ever be.
+/// Whether no notice of the case is due, nor will be by the clock alone: before its next event nothing is to be told of it.
 pub fn settled(case: &Case, now: Moment) -> bool {
     let told = |notice| case.notified(notice).is_some();
     let of_the_emergency = || match case.review() {
         Review::Open { .. } => told(Notice::Emergency) && told(Notice::ReviewOverdue),
         Review::None | Review::Closed { .. } => told(Notice::Emergency),
     };
-    case.state(now).is_terminal() && (case.request().break_glass.is_none() || of_the_emergency())
+    case.state(now) != State::Pending
+        && (case.request().break_glass.is_none() || of_the_emergency())
 }
 
 fn begins(bundle: &Bundle, case: &Case, notice: Notice, now: Moment) -> Option<Moment> {

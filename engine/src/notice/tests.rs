@@ -284,12 +284,14 @@ fn each_notice_is_due_from_its_moment_on_while_it_is_of_use_and_until_it_was_giv
 }
 
 #[test]
-fn nothing_more_is_to_be_told_once_it_is_over_and_everybody_knows() {
+fn nothing_more_is_to_be_told_once_it_is_decided_and_everybody_knows() {
     use Notice::{Emergency, ReviewOverdue};
     let glass = || asked(true, Outcome::Granted);
     let table = [
         ("asked", asked(false, Outcome::NeedsApproval), 0, false),
         ("lapsed", asked(false, Outcome::NeedsApproval), 7_200, true),
+        ("granted", asked(false, Outcome::Granted), 0, true),
+        ("not used yet", told_of(glass(), 1, Emergency), 1, true),
         ("untold", glass(), 7_200, false),
         ("unused", told_of(glass(), 1, Emergency), 7_200, true),
         (

@@ -186,11 +186,7 @@ fn each_mistake_is_named_with_what_would_work() {
             "\"https://169.254.169.254/\"",
             "may not be dialled",
         ),
-        (
-            "secret_file  =",
-            "secret       =",
-            "did you mean `secret_file`",
-        ),
+        ("secret_file  =", "secret       =", "takes no `secret`"),
         ("secret_file  =", "# secret_file =", "lacks `secret_file`"),
         (
             "\"notices.secret\"",

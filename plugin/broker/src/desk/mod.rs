@@ -224,9 +224,12 @@ impl Desk {
     ) -> Result<(), AppendError> {
         let event = Event { at, fact };
         self.follows(&event)?;
+        let asked = matches!(event.fact, Fact::Requested { .. });
         let entry = Entry { event, texts };
         self.journal.append_holding(vec![entry], turn).await?;
-        self.telling.woken.notify_one();
+        if asked {
+            self.telling.woken.notify_one();
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use writ_engine::decide::{
     may_view,
 };
 use writ_engine::notice::{self, asked_next};
-use writ_engine::{Bundle, Case, Moment, Notice, Principal, PrincipalId, State};
+use writ_engine::{Bundle, Case, Moment, Principal, PrincipalId, State};
 
 use super::Desk;
 use super::cases::{Projection, Row};
@@ -123,7 +123,7 @@ impl Desk {
             revoked: row.revoked.clone(),
             finding: row.finding.clone(),
             announced_to: announced_to.into_iter().take(NAMED_MAX).collect(),
-            announced: self.announced(case.notified(Notice::Emergency)),
+            announced: self.announced(case),
             notice_at: notice::next(bundle, case, now),
             revocation: self.revocation(cases, case, now),
             escalation: match with_decision {

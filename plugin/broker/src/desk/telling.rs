@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use writ_engine::decide::Standing;
 use writ_engine::event::Fact;
 use writ_engine::notice::{self, Due};
-use writ_engine::{Bundle, Moment, Notice, RequestId};
+use writ_engine::{Bundle, Case, Moment, Notice, RequestId};
 
 use super::revoking::{RETRY_MAX_S, RETRY_MIN_S};
 use super::view::Announced;
@@ -23,7 +23,8 @@ use crate::notices::Receiver;
 /// for some attempts at a receiver that restarts.
 pub const UNTOLD_ALARM_AFTER_S: u32 = 60;
 
-/// How often it is looked for what the clock or the policy alone made due, in milliseconds; a commit is noticed at once.
+/// How often it is looked for what the clock, the policy or a further event made due, in milliseconds; a new request is
+/// noticed at once.
 const LOOK_MS: u64 = 1_000;
 
 /// The teller's own state: nothing of it is needed after a restart.
@@ -79,13 +80,14 @@ impl Desk {
         self.telling.receiver.is_some()
     }
 
-    /// Whether the people whom an emergency is announced to were told.
-    pub(super) fn announced(&self, at: Option<Moment>) -> Announced {
-        match at {
+    /// Whether the people whom an emergency is announced to were told; `None` for what is no emergency.
+    pub(super) fn announced(&self, case: &Case) -> Option<Announced> {
+        case.request().break_glass?;
+        Some(match case.notified(Notice::Emergency) {
             Some(at) => Announced::At(at),
             None if self.gives_notices() => Announced::Waiting,
             None => Announced::NotPossible,
-        }
+        })
     }
 
     /// Waits until something may have to be told.

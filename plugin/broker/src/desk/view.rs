@@ -71,8 +71,8 @@ pub struct CaseView {
     pub finding: Option<String>,
     /// Who is told of an emergency, by name.
     pub announced_to: BTreeSet<UserId>,
-    /// Whether they were; of no meaning for what is no emergency.
-    pub announced: Announced,
+    /// Whether they were; `None` for what is no emergency.
+    pub announced: Option<Announced>,
     /// When people are next told of something by the clock alone: that it escalates, or that a review is late.
     pub notice_at: Option<Moment>,
     /// What becomes of the sessions at AWS after an early end.

@@ -50,6 +50,7 @@ fn approvals(case: &Case, digest: Digest) -> Vec<v1::Approval> {
 }
 
 fn break_glass(view: &CaseView) -> v1::BreakGlass {
+    use v1::break_glass::Announcement;
     let (review_by, closed) = match view.case.review() {
         Review::None => (None, None),
         Review::Open { by } => (Some(timestamp(by)), None),
@@ -57,9 +58,10 @@ fn break_glass(view: &CaseView) -> v1::BreakGlass {
     };
     let (reviewer, reviewed_at) = closed.unzip();
     let (announcement, announced_at) = match view.announced {
-        Announced::At(at) => (v1::break_glass::Announcement::Taken, Some(timestamp(at))),
-        Announced::Waiting => (v1::break_glass::Announcement::Waiting, None),
-        Announced::NotPossible => (v1::break_glass::Announcement::NotPossible, None),
+        Some(Announced::At(at)) => (Announcement::Taken, Some(timestamp(at))),
+        Some(Announced::Waiting) => (Announcement::Waiting, None),
+        Some(Announced::NotPossible) => (Announcement::NotPossible, None),
+        None => (Announcement::Unspecified, None),
     };
     v1::BreakGlass {
         review_by,
