@@ -165,7 +165,8 @@ fn known_group(document: &Document, name: &Placed<String>, groups: Option<Groups
     }
 }
 
-/// Tells of groups that hold nobody between them, where somebody has to be told.
+/// Warns of groups that hold nobody between them, where somebody has to be told. No error: a bundle from which the last of
+/// them leaves must come into force, or they would keep what they may.
 fn somebody_in(
     document: &Document,
     place: &Range<usize>,
@@ -185,7 +186,7 @@ fn somebody_in(
     let all_known = names.iter().all(|name| known.contains_key(*name));
     if !names.is_empty() && all_known && names.iter().all(empty) {
         let names = names.join("` and `");
-        document.error(
+        document.warn(
             place.clone(),
             format!("nobody is in `{names}`: {then}"),
             Some("name a group that somebody is in, or put somebody into this one".to_owned()),

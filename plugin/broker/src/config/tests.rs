@@ -193,7 +193,7 @@ fn each_mistake_is_named_with_what_would_work() {
             "[\"notices.secret\"]",
             "must be a string",
         ),
-        ("ca_cert_file =", "ca_file =", "did you mean `ca_cert_file`"),
+        ("ca_cert_file =", "ca_file =", "takes no `ca_file`"),
         ("notices {", "notice {", "did you mean `notices`"),
         (
             "notices {",

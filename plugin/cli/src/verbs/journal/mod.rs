@@ -275,7 +275,10 @@ fn who(canonical: &[u8]) -> Option<String> {
         Fact::Reviewed { reviewer, .. } => format!("{reviewer} closed the post-review"),
         Fact::Notified { notice, people, .. } => {
             let people: Vec<_> = people.iter().map(ToString::to_string).collect();
-            format!("{}, to {}", heard(notice), names(&people))
+            match people.is_empty() {
+                true => format!("{}, naming nobody", heard(notice)),
+                false => format!("{}, naming {}", heard(notice), names(&people)),
+            }
         }
         Fact::RevocationWritten {
             role_arn,
