@@ -191,7 +191,8 @@ fn each_notice_is_due_from_its_moment_on_while_it_is_of_use_and_until_it_was_giv
     let glass = || asked(true, Outcome::Granted);
     let both = || asked(true, Outcome::NeedsApproval);
     // Of which case, how many seconds after it was asked for, what is due, and since when.
-    let table: Vec<(&str, Case, u32, Vec<(Notice, u32)>)> = vec![
+    type Row = (&'static str, Case, u32, Vec<(Notice, u32)>);
+    let table: Vec<Row> = vec![
         ("asked", pending(), 0, vec![(ConsentWanted, 0)]),
         ("just before", pending(), 599, vec![(ConsentWanted, 0)]),
         (
