@@ -83,7 +83,8 @@ pub(crate) fn announcement(request: &v1::Request) -> Option<String> {
     let told = told(it);
     let verb = match it.announcement() {
         Announcement::Taken | Announcement::Unspecified => "told",
-        Announcement::Waiting | Announcement::NotPossible => "to be told",
+        Announcement::Waiting => "to be told",
+        Announcement::NotPossible => "not told",
     };
     let head = MARK;
     Some(match debt(request, it) {
@@ -111,7 +112,7 @@ fn told(it: &v1::BreakGlass) -> String {
         }
         Announcement::Waiting => format!("{who} (not yet: the notice is not taken)"),
         Announcement::NotPossible => {
-            format!("{who} (when they look: the broker gives no notices)")
+            format!("{who} (the broker gives no notices: they see it when they look)")
         }
     }
 }
