@@ -139,17 +139,17 @@ impl Desk {
         let found = {
             let cases = self.cases.read();
             cases.get(id).map(|row| {
-                let case = row.case.clone();
-                let standing =
-                    Standing::of(bundle.directory(), case.request(), cases.emergencies());
-                let people = notice::told(bundle, &case, standing, due.notice, now);
-                (case, people)
+                let request = row.case.request();
+                let standing = Standing::of(bundle.directory(), request, cases.emergencies());
+                (row.case.clone(), standing)
             })
         };
-        let Some((case, people)) = found else {
+        let Some((case, standing)) = found else {
             return;
         };
         let notice = due.notice;
+        // Asked of the policy with the state let go: nobody's request waits for it.
+        let people = notice::told(bundle, &case, standing, notice, now);
         // Nobody could do anything about it; the bundle may change. Of an emergency the receiver hears in any case.
         if people.is_empty() && notice != Notice::Emergency {
             return self.telling.put_off(id, notice, None);
