@@ -396,7 +396,8 @@ impl<'b> Replay<'b> {
             | Fact::ExtensionDenied { request, .. }
             | Fact::Released { request, .. }
             | Fact::Revoked { request, .. }
-            | Fact::Reviewed { request, .. } => {
+            | Fact::Reviewed { request, .. }
+            | Fact::Notified { request, .. } => {
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
                 past.case.apply_with(event, text)
             }

@@ -18,7 +18,7 @@ use super::model::{Model, PEOPLE, Seen};
 use super::*;
 use crate::aws::Aws;
 use crate::bundle::BundleSlot;
-use crate::desk::{Ask, Consent, Loan, Refused, Wish};
+use crate::desk::{Ask, Consent, Loan, Outside, Refused, Wish};
 use crate::journal::SigningKey;
 
 /// Sequences of each test run; `WRIT_MODEL_CASES` says another number.
@@ -239,7 +239,10 @@ impl Stage {
             Arc::clone(&self.bundle),
             clock,
             told(free),
-            Aws::new(aws),
+            Outside {
+                aws: Aws::new(aws),
+                notices: None,
+            },
         );
         (desk.await.unwrap(), hand)
     }
@@ -712,6 +715,7 @@ impl Run<'_> {
                     | Fact::Requested { .. }
                     | Fact::Refused { .. }
                     | Fact::Reviewed { .. }
+                    | Fact::Notified { .. }
                     | Fact::RevocationWritten { .. }
                     | Fact::RevocationVerified { .. }
                     | Fact::Delegated { .. }
