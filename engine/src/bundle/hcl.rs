@@ -33,6 +33,7 @@ use super::report::Report;
 
 pub(crate) use format::format;
 pub use reader::Reader;
+pub use seconds::seconds;
 pub use value::{Members, Placed, Value};
 
 /// The largest file read, in bytes: ten times a catalog of a thousand scopes, and small enough to parse at once.

@@ -5,9 +5,7 @@ use std::str::FromStr;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use writ_engine::Moment;
-
-/// Digits of one number: more than anyone means, and no sum of such overflows.
-const DIGITS_MAX: usize = 4;
+use writ_engine::bundle::hcl::seconds;
 
 /// Characters of a date: `2026-12-01`.
 const DATE_LEN: usize = 10;
@@ -35,7 +33,7 @@ impl FromStr for When {
     type Err = String;
 
     fn from_str(text: &str) -> Result<When, String> {
-        if let Some(seconds) = ahead(text) {
+        if let Some(seconds) = seconds(text).filter(|seconds| *seconds > 0) {
             return Ok(When::Ahead(seconds));
         }
         // A date is its first moment, in the time zone of everything that is printed.
@@ -49,24 +47,6 @@ impl FromStr for When {
                 "write it like `7d`, `12h`, `2026-12-01` or `2026-12-01T09:00:00Z`".to_owned()
             })
     }
-}
-
-/// Seconds of `1d12h`: each unit once, largest first, no sign, no space.
-fn ahead(text: &str) -> Option<u32> {
-    let mut rest = text;
-    let mut total: u32 = 0;
-    for (unit, seconds) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
-        if let Some((digits, after)) = rest.split_once(unit) {
-            let plain = digits.bytes().all(|b| b.is_ascii_digit());
-            if digits.is_empty() || digits.len() > DIGITS_MAX || !plain {
-                return None;
-            }
-            let count: u32 = digits.parse().ok()?;
-            total = total.saturating_add(count.saturating_mul(seconds));
-            rest = after;
-        }
-    }
-    (rest.is_empty() && total > 0).then_some(total)
 }
 
 #[cfg(test)]

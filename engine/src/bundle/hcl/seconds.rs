@@ -1,7 +1,8 @@
 //! Durations as files write them: `30d`, `1h30m`, `45s`.
 
-/// Reads `7d12h`, `1h30m`, `45m`: each unit once, largest first.
-pub(super) fn seconds(text: &str) -> Option<u32> {
+/// Reads `7d12h`, `1h30m`, `45m`: each unit once, largest first, no sign and no space. `None` for anything else, and for more
+/// than [`u32::MAX`] seconds.
+pub fn seconds(text: &str) -> Option<u32> {
     let mut rest = text;
     let mut total: u32 = 0;
     for (unit, seconds) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
