@@ -21,6 +21,8 @@ mod audit;
 mod entry;
 mod lock;
 mod record;
+#[cfg(test)]
+pub(crate) mod seam;
 mod shared;
 mod store;
 mod writer;
