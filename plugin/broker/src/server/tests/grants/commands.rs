@@ -1,5 +1,7 @@
 //! What people do and what happens to the broker, in `random.rs` and `faults.rs`.
 
+use super::model::PEOPLE;
+
 /// One thing that somebody does, or that happens to the broker. Requests and loans are meant by their place, modulo how many
 /// there are.
 #[derive(Debug, Clone)]
@@ -79,6 +81,27 @@ pub(super) enum Command {
     },
 }
 
+/// Every verb that somebody says or the broker does, and that can be refused or come to nothing.
+pub(super) const VERBS: [&str; 17] = [
+    "restart",
+    "look for the unheard",
+    "carry ends out",
+    "change the bundle",
+    "ask",
+    "approve",
+    "deny",
+    "withdraw",
+    "issue",
+    "extend",
+    "keep",
+    "release",
+    "revoke",
+    "revoke a person",
+    "review",
+    "lend",
+    "take back",
+];
+
 impl Command {
     pub(super) fn verb(&self) -> &'static str {
         match self {
@@ -154,6 +177,141 @@ impl Command {
             | Command::RevokePerson { .. }
             | Command::Lend { .. }
             | Command::TakeBack { .. } => None,
+        }
+    }
+
+    /// What this one comes after: a verb that leads to where it can succeed.
+    pub(super) fn after(&self) -> Option<Command> {
+        let (who, request) = (0, 0);
+        match self {
+            Command::Wait(_)
+            | Command::SetWall(_)
+            | Command::DiskFull(_)
+            | Command::Restart
+            | Command::LookForTheUnheard
+            | Command::CarryOut
+            | Command::Freeze(_)
+            | Command::RevokePerson { .. }
+            | Command::Ask { .. } => None,
+            Command::Approve { .. }
+            | Command::Deny { .. }
+            | Command::Withdraw { .. }
+            | Command::Keep { .. }
+            | Command::Revoke { .. } => Some(Command::Ask {
+                who,
+                scope: 0,
+                minutes: 60,
+                glass: false,
+                key: None,
+                run: None,
+                keep: false,
+            }),
+            Command::Issue { .. } => Some(Command::Approve {
+                who,
+                request,
+                shorter: None,
+                lender: None,
+                other_digest: false,
+            }),
+            Command::Extend { .. } | Command::Release { .. } => Some(Command::Issue {
+                who,
+                request,
+                fault: None,
+            }),
+            Command::Review { .. } => Some(Command::Release { who, request }),
+            Command::TakeBack { .. } => Some(Command::Lend {
+                who,
+                to: 0,
+                begins_s: 0,
+                minutes: 60,
+            }),
+            Command::Lend { .. } => None,
+        }
+    }
+
+    /// The same verb by everyone who could mean it, of each of the `newest` requests or of the loans there are.
+    pub(super) fn alike(&self, newest: usize, loans: usize) -> Vec<Command> {
+        let others = move |make: &dyn Fn(usize, usize) -> Command| {
+            let pairs =
+                (0..newest).flat_map(|request| (0..PEOPLE.len()).map(move |who| (who, request)));
+            pairs.map(|(who, request)| make(who, request)).collect()
+        };
+        // The place past the last person is whoever asked.
+        let own = move |make: &dyn Fn(usize, usize) -> Command| {
+            let places = 0..newest;
+            places.map(|request| make(PEOPLE.len(), request)).collect()
+        };
+        match self.clone() {
+            Command::Wait(_)
+            | Command::SetWall(_)
+            | Command::DiskFull(_)
+            | Command::Restart
+            | Command::LookForTheUnheard
+            | Command::CarryOut
+            | Command::Freeze(_)
+            | Command::RevokePerson { .. } => vec![self.clone()],
+            Command::Ask {
+                scope,
+                minutes,
+                glass,
+                key,
+                run,
+                keep,
+                ..
+            } => (0..PEOPLE.len())
+                .map(|who| Command::Ask {
+                    who,
+                    scope,
+                    minutes,
+                    glass,
+                    key,
+                    run,
+                    keep,
+                })
+                .collect(),
+            Command::Approve {
+                shorter, lender, ..
+            } => others(&|who, request| Command::Approve {
+                who,
+                request,
+                shorter,
+                lender,
+                other_digest: false,
+            }),
+            Command::Deny { .. } => others(&|who, request| Command::Deny { who, request }),
+            Command::Withdraw { .. } => own(&|who, request| Command::Withdraw { who, request }),
+            Command::Issue { fault, .. } => own(&|who, request| Command::Issue {
+                who,
+                request,
+                fault,
+            }),
+            Command::Extend { .. } => [30, 60, 120, 240, 480, 720]
+                .into_iter()
+                .flat_map(|minutes| -> Vec<Command> {
+                    own(&|who, request| Command::Extend {
+                        who,
+                        request,
+                        minutes,
+                    })
+                })
+                .collect(),
+            Command::Keep { .. } => own(&|who, request| Command::Keep { who, request }),
+            Command::Release { .. } => own(&|who, request| Command::Release { who, request }),
+            Command::Revoke { .. } => others(&|who, request| Command::Revoke { who, request }),
+            Command::Review { .. } => others(&|who, request| Command::Review { who, request }),
+            Command::Lend {
+                begins_s, minutes, ..
+            } => (0..PEOPLE.len().pow(2))
+                .map(|pair| Command::Lend {
+                    who: pair / PEOPLE.len(),
+                    to: pair % PEOPLE.len(),
+                    begins_s,
+                    minutes,
+                })
+                .collect(),
+            Command::TakeBack { .. } => (0..loans)
+                .flat_map(|loan| (0..PEOPLE.len()).map(move |who| Command::TakeBack { who, loan }))
+                .collect(),
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) const SCOPES: [&str; 4] = [
     "payments-deploy",
 ];
 
+/// How many of the newest requests a command is aimed at.
+const REACH: usize = 8;
+
 /// What is the same for all sequences.
 pub(super) struct Stage {
     pub(super) people: Vec<Identity>,
@@ -248,6 +251,35 @@ impl Run {
             *who = place.map_or(0, |place| self.model.requests[place].who());
         }
         command
+    }
+
+    /// One like `command` that the reference lets succeed now, or one that leads to where such a one can, if it is aimed.
+    pub(super) fn aimed(&mut self, command: &Command, aim: Option<u16>) -> Command {
+        self.look_out();
+        let mut wanted = aim.map(|aim| (usize::from(aim), command.clone()));
+        while let Some((aim, like)) = wanted {
+            let mut can = self.possible(&like);
+            if !can.is_empty() {
+                return can.swap_remove(aim % can.len());
+            }
+            wanted = like.after().map(|before| (aim, before));
+        }
+        command.clone()
+    }
+
+    /// Those like `command` that the reference lets succeed now.
+    fn possible(&self, command: &Command) -> Vec<Command> {
+        let now = self.desk.now().as_ms();
+        let newest = self.ids.len().min(REACH);
+        let alike = command.alike(newest, self.loans.len());
+        let alike = alike.iter().map(|command| self.by_whom(command));
+        let can = |command: &Command| {
+            let mut model = self.model.clone();
+            let outcome = model.take(command, self.place(command), now);
+            // What AWS does then is another matter.
+            model.calls_sts(&outcome)
+        };
+        alike.filter(can).collect()
     }
 
     pub(super) fn about(&self, command: &Command, place: Option<usize>) -> About {
