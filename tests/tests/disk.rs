@@ -106,7 +106,7 @@ async fn on_a_disk_that_others_filled_every_end_is_recorded_and_nothing_begins()
 }
 
 /// How many syncs of the journal's writer work before none does any more: some to ask and to issue with.
-const SYNCS: u32 = 6;
+const SYNCS: u32 = 9;
 
 /// A shell prelude by which the kernel refuses every further sync of each thread with EIO, as of a disk that dies. The one
 /// who refuses is the process's grandchild, so that signals and the process's end reach the broker itself.
@@ -192,6 +192,7 @@ async fn after_a_sync_that_failed_nothing_is_acknowledged_any_more_and_nothing_a
     world.up().await;
     let there = of_events(world.events().await);
     assert!(acknowledged.iter().all(|id| there.contains(id)));
+    world.checkpoint().await;
     let ran = world.verify(None);
     assert!(ran.status.success(), "{ran:?}");
     issue(&ci, &active.id).await.expect("it goes on");

@@ -20,6 +20,7 @@ pub mod verify;
 mod audit;
 mod entry;
 mod lock;
+mod log;
 mod record;
 #[cfg(test)]
 pub(crate) mod seam;
