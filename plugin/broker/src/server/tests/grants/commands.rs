@@ -15,6 +15,11 @@ pub(super) enum Command {
     CarryOut,
     /// The bundle has a guardrail more, or no more.
     Freeze(bool),
+    /// The broker dies while it asks AWS for a session, and another comes up. Only where steps are counted.
+    Crash {
+        who: usize,
+        request: usize,
+    },
     Ask {
         who: usize,
         scope: usize,
@@ -112,6 +117,7 @@ impl Command {
             Command::LookForTheUnheard => "look for the unheard",
             Command::CarryOut => "carry ends out",
             Command::Freeze(_) => "change the bundle",
+            Command::Crash { .. } => "crash",
             Command::Ask { .. } => "ask",
             Command::Approve { .. } => "approve",
             Command::Deny { .. } => "deny",
@@ -150,7 +156,8 @@ impl Command {
             | Command::RevokePerson { who, .. }
             | Command::Review { who, .. }
             | Command::Lend { who, .. }
-            | Command::TakeBack { who, .. } => Some(*who),
+            | Command::TakeBack { who, .. }
+            | Command::Crash { who, .. } => Some(*who),
         }
     }
 
@@ -165,7 +172,8 @@ impl Command {
             | Command::Keep { request, .. }
             | Command::Release { request, .. }
             | Command::Revoke { request, .. }
-            | Command::Review { request, .. } => Some(*request),
+            | Command::Review { request, .. }
+            | Command::Crash { request, .. } => Some(*request),
             Command::Wait(_)
             | Command::SetWall(_)
             | Command::DiskFull(_)
@@ -192,6 +200,7 @@ impl Command {
             | Command::CarryOut
             | Command::Freeze(_)
             | Command::RevokePerson { .. }
+            | Command::Crash { .. }
             | Command::Ask { .. } => None,
             Command::Approve { .. }
             | Command::Deny { .. }
@@ -249,6 +258,7 @@ impl Command {
             | Command::LookForTheUnheard
             | Command::CarryOut
             | Command::Freeze(_)
+            | Command::Crash { .. }
             | Command::RevokePerson { .. } => vec![self.clone()],
             Command::Ask {
                 scope,

@@ -205,6 +205,46 @@ impl Run {
         self.verify();
     }
 
+    /// The broker dies while it asks AWS for a session, and another one comes up.
+    pub(super) async fn crash(&mut self, command: &Command) -> Outcome {
+        let Command::Crash { who, request } = *command else {
+            panic!("{command:?} is no crash");
+        };
+        let seams = self.seams.clone().unwrap();
+        let issue = Command::Issue {
+            who,
+            request,
+            fault: None,
+        };
+        let about = self.about(&issue, self.place(&issue));
+        seams.die_next(true);
+        let said = call(&self.desk, &self.stage.people, &issue, &about);
+        let (answer, _) = seams.patiently(said, async {}).await;
+        seams.die_next(false);
+        let outcome = answer.map(|_| ()).map_err(|refused| why(&refused));
+        if !seams.is_dead() {
+            return outcome;
+        }
+        self.lie_down().await;
+        self.open().await.map_err(|_| "NotOpened")
+    }
+
+    /// A session that was intended and that AWS has not heard of: nobody knows what became of it.
+    pub(super) fn note_the_unheard(&mut self, what: &str) {
+        for id in &self.ids {
+            let view = self.desk.get(self.stage.audrey(), id).unwrap();
+            let sessions = view.case.sessions();
+            let known = self.unheard.iter().filter(|(of, _)| of == id).count();
+            let missing = sessions.len() - self.sts.calls_of(id).len() - known;
+            assert!(missing <= 1, "{what}: {missing} sessions are unheard of");
+            if missing == 1 {
+                let last = sessions.last().unwrap();
+                assert_eq!(last.outcome, SessionOutcome::Unknown, "{what}");
+                self.unheard.insert((id.clone(), last.number));
+            }
+        }
+    }
+
     /// The journal as anyone with the key sees it.
     pub(super) fn verify(&self) {
         let key = SigningKey::load(&self.folder.path().join("key")).unwrap();
@@ -348,6 +388,12 @@ impl Run {
             }
             Command::Restart => {
                 self.restart(what).await.unwrap();
+                return Ok(());
+            }
+            Command::Crash { .. } => {
+                let expected = self.model.take(command, place, now);
+                assert_eq!((expected, self.crash(command).await), (Ok(()), Ok(())));
+                self.note_the_unheard(what);
                 return Ok(());
             }
             Command::LookForTheUnheard
@@ -875,7 +921,11 @@ pub(super) async fn call(
             desk.carry_out_revocations().await;
         }
         Command::Freeze(_) => desk.record_bundle().await?,
-        Command::Wait(_) | Command::SetWall(_) | Command::DiskFull(_) | Command::Restart => {}
+        Command::Wait(_)
+        | Command::SetWall(_)
+        | Command::DiskFull(_)
+        | Command::Crash { .. }
+        | Command::Restart => {}
     }
     Ok(Told::Done)
 }

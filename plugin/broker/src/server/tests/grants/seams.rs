@@ -94,6 +94,8 @@ struct State {
     // The commit that is under way is struck when it is durable.
     after: Option<Trouble>,
     let_go: bool,
+    // The broker dies at the next call to AWS, which is no step then.
+    dies_next: bool,
     journal: PathBuf,
     // What the files of a broker that died hold.
     remains: Option<TempDir>,
@@ -130,6 +132,11 @@ impl Seams {
     /// The steps crossed so far.
     pub(super) fn crossed(&self) -> Vec<Step> {
         self.lock().crossed.clone()
+    }
+
+    /// Whether the broker dies at its next call to AWS.
+    pub(super) fn die_next(&self, dies: bool) {
+        self.lock().dies_next = dies;
     }
 
     /// What struck, if it has.
@@ -215,7 +222,7 @@ impl Seams {
         state.remains = Some(remains);
     }
 
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.lock().remains.is_some()
     }
 
@@ -262,6 +269,10 @@ impl Seams {
     /// A call arrives at AWS: what becomes of it. `None` where nothing does, for the broker that made it is dead.
     pub(super) async fn call(&self, step: Step) -> Option<Option<Trouble>> {
         if self.is_dead() {
+            return None;
+        }
+        if std::mem::take(&mut self.lock().dies_next) {
+            self.die();
             return None;
         }
         let trouble = self.cross(step);
