@@ -17,7 +17,7 @@ use writ_engine::event::Fact;
 
 use super::commands::{Command, VERBS};
 use super::model::{Model, PEOPLE};
-use super::run::{About, Outcome, Run, Stage, call, why};
+use super::run::{About, Outcome, Run, Stage, Told, call, why};
 use super::seams::{Seams, Step, Trouble};
 use super::*;
 
@@ -467,6 +467,7 @@ async fn disturbed(
     let before = run.model.clone();
     let calls = run.sts.calls().len();
     let mut said = Vec::new();
+    let acknowledged = std::sync::Mutex::new(Vec::new());
     if let Command::Restart | Command::Crash { .. } = command {
         let outcome = match command {
             Command::Restart => run.restart(what).await.map_err(|_| "NotOpened"),
@@ -487,7 +488,9 @@ async fn disturbed(
         let (desk, stage) = (Arc::clone(&run.desk), Arc::clone(&run.stage));
         let say = async |command: &Command, about: &About| {
             let answer = call(&desk, &stage.people, command, about).await;
-            answer.map(|_| ()).map_err(|refused| why(&refused))
+            let told = answer.map_err(|refused| why(&refused))?;
+            acknowledged.lock().unwrap().push(told);
+            Ok(())
         };
         let meanwhile = async {
             match &other {
@@ -510,6 +513,14 @@ async fn disturbed(
     run.check_durable(&seams.durable());
     run.open().await.unwrap();
     settle(run, before, &said, what).await;
+    for told in acknowledged.into_inner().unwrap() {
+        match told {
+            Told::Made(id) => assert!(run.ids.contains(&id), "{what}: {id} is gone"),
+            Told::Lent(id) => assert!(run.loans.contains(&id), "{what}: {id} is gone"),
+            Told::Given(id, key) => run.given.push((id, key)),
+            Told::Ended(_) | Told::Done => {}
+        }
+    }
     for call in run.sts.calls().split_off(calls) {
         run.check_call(&call);
     }

@@ -82,6 +82,8 @@ pub(super) struct Run {
     pub(super) model: Model,
     pub(super) ids: Vec<String>,
     pub(super) loans: Vec<DelegationId>,
+    /// The sessions that somebody was given, by request and by AWS's name for the key.
+    pub(super) given: Vec<(String, String)>,
     /// Sessions that were intended and of which AWS has not heard, by request and number.
     pub(super) unheard: BTreeSet<(String, u32)>,
     /// The steps between calls and replies, where they are counted.
@@ -96,6 +98,8 @@ pub(super) type Outcome = Result<(), &'static str>;
 pub(super) enum Told {
     Made(String),
     Lent(DelegationId),
+    /// A session of this request, by AWS's name for its key.
+    Given(String, String),
     Ended(PersonRevoked),
     Done,
 }
@@ -171,6 +175,7 @@ impl Run {
             model: Model::default(),
             ids: Vec::new(),
             loans: Vec::new(),
+            given: Vec::new(),
             unheard: BTreeSet::new(),
             seams,
             before: BTreeMap::new(),
@@ -474,6 +479,7 @@ impl Run {
                 }
             }
             Told::Lent(id) => self.loans.push(id),
+            Told::Given(id, key) => self.given.push((id, key)),
             Told::Ended(person) => {
                 let ids: BTreeSet<String> = person
                     .ended
@@ -586,6 +592,15 @@ impl Run {
                     );
                     assert!(window.closes_at() > opened.closes_at(), "{what}");
                 }
+            }
+            for (_, key) in self.given.iter().filter(|(of, _)| of == id) {
+                let is_it = |outcome: &SessionOutcome| matches!(outcome, SessionOutcome::Issued { access_key_id, .. } if access_key_id == key);
+                assert!(
+                    case.sessions()
+                        .iter()
+                        .any(|session| is_it(&session.outcome)),
+                    "{what}: what was given is on record as that"
+                );
             }
             let calls = self.sts.calls_of(id);
             let heard = |number: u32| !self.unheard.contains(&(id.clone(), number));
@@ -872,7 +887,8 @@ pub(super) async fn call(
             desk.withdraw(&people[*who], id).await?;
         }
         Command::Issue { who, .. } => {
-            desk.issue(&people[*who], id).await?;
+            let given = desk.issue(&people[*who], id).await?;
+            return Ok(Told::Given(id.to_owned(), given.access_key_id));
         }
         Command::Extend { who, minutes, .. } => {
             let duration = minutes_long(*minutes);
