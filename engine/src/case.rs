@@ -12,11 +12,13 @@
 //! of less than was asked makes the request shorter; an extension that is allowed makes the open window longer; the
 //! post-review of an emergency is closed after the end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::approval::Approval;
 use crate::digest::Digest;
 use crate::event::{Event, Fact, Outcome};
+use crate::notice::Notice;
 use crate::principal::UserId;
 use crate::request::{Extension, Request};
 use crate::scope::RoleArn;
@@ -244,6 +246,7 @@ pub struct Case {
     extension_pending: Option<ExtensionAsked>,
     extensions: Vec<ExtensionAsked>,
     review: Option<(UserId, Moment)>,
+    notified: BTreeMap<Notice, Moment>,
     stage: Stage,
 }
 
@@ -277,6 +280,7 @@ impl Case {
             extension_pending: None,
             extensions: Vec::new(),
             review: None,
+            notified: BTreeMap::new(),
             stage,
         })
     }
@@ -396,6 +400,15 @@ impl Case {
                     Review::Closed { .. } => return Err(NoStory("a post-review is closed once")),
                 }
                 self.review = Some((reviewer.clone(), event.at));
+                Ok(())
+            }
+            // At whatever step the case is: it is about what people know, and they cannot be made to forget it.
+            Fact::Notified { notice, .. } => {
+                if notice.is_of_an_emergency() && self.request.break_glass.is_none() {
+                    return Err(NoStory("it is no emergency"));
+                }
+                // What was sent again may be recorded again; they were told the first time.
+                self.notified.entry(*notice).or_insert(event.at);
                 Ok(())
             }
         }
@@ -699,6 +712,11 @@ impl Case {
             },
             (None, _, None) | (_, None, None) => Review::None,
         }
+    }
+
+    /// When people were first told of it, if they were.
+    pub fn notified(&self, notice: Notice) -> Option<Moment> {
+        self.notified.get(&notice).copied()
     }
 
     /// The sessions that AWS may honour after the case was released or revoked, by role; none while it goes on, and none

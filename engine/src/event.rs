@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::approval::{Approval, Kind};
 use crate::delegation::{Delegation, DelegationId};
 use crate::digest::{CommitId, Commitment, Digest};
+use crate::notice::Notice;
 use crate::principal::{Principal, PrincipalId, UserId};
 use crate::request::{Extension, Request, RequestId};
 use crate::scope::{RoleArn, ScopeId};
@@ -239,6 +240,15 @@ pub enum Fact {
         /// What they found.
         finding: Commitment,
     },
+    /// The receiver of notices took one: from now these people count as told.
+    Notified {
+        /// Of which request.
+        request: RequestId,
+        /// Of what.
+        notice: Notice,
+        /// Whom it named.
+        people: Vec<UserId>,
+    },
     /// IAM took the policy that denies a role's ended grants, or its removal.
     RevocationWritten {
         /// On which role.
@@ -295,7 +305,8 @@ impl Fact {
             | Fact::IssueUnknown { request, .. }
             | Fact::Released { request, .. }
             | Fact::Revoked { request, .. }
-            | Fact::Reviewed { request, .. } => Some(request),
+            | Fact::Reviewed { request, .. }
+            | Fact::Notified { request, .. } => Some(request),
         }
     }
 
@@ -318,6 +329,7 @@ impl Fact {
             Fact::Released { .. } => "released",
             Fact::Revoked { .. } => "revoked",
             Fact::Reviewed { .. } => "reviewed",
+            Fact::Notified { .. } => "notified",
             Fact::RevocationWritten { .. } => "revocation_written",
             Fact::RevocationVerified { .. } => "revocation_verified",
             Fact::Delegated { .. } => "delegated",

@@ -1,12 +1,14 @@
 //! A replay: what a bundle makes of past requests, at each moment at which a policy was asked about them then.
 //!
 //! ```text
-//! asked ──► each consent ──► first issue        the case as it was, the moment as it was, another bundle
+//! asked ──► each consent ──► first issue ──► each extension asked for ──► each consent to it
+//!                                               the case as it was, the moment as it was, another bundle
 //! ```
 //!
 //! The record holds what was decided then, not what would have been enough then. So a difference is told only where the
 //! record proves it: by the answer, by consents that were not enough, or by there having been none. A request that waited
-//! then and would wait now counts as unchanged, whosever consent it is that it waits for.
+//! then and would wait now counts as unchanged, whosever consent it is that it waits for. An extension that was refused is
+//! not on record, and so not replayed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,8 +16,8 @@ use std::fmt;
 use crate::bundle::Bundle;
 use crate::case::{Case, NoStory, Question};
 use crate::decide::{
-    Allowed, Decision, Draft, PolicyRef, Standing, check, check_break_glass, decide_for,
-    readers_of_the_reason, stranger,
+    Allowed, Decision, Draft, PolicyRef, Purpose, Standing, check, check_break_glass,
+    decide_extension, decide_for, readers_of_the_reason, stranger,
 };
 use crate::event::{Event, Fact, Outcome, Verdict};
 use crate::principal::Principal;
@@ -32,12 +34,18 @@ pub enum Step {
     Approved,
     /// It was made.
     Asked,
+    /// A person had just consented to a longer window of it.
+    ExtensionApproved,
+    /// A longer window was asked for.
+    ExtensionAsked,
 }
 
 impl Step {
-    /// `asked`, `approved`, `issued`.
+    /// `asked`, `approved`, `issued`, `extension_asked`, `extension_approved`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Step::ExtensionAsked => "extension_asked",
+            Step::ExtensionApproved => "extension_approved",
             Step::Asked => "asked",
             Step::Approved => "approved",
             Step::Issued => "issued",
@@ -147,7 +155,10 @@ impl Change {
     fn to_refusal(then: Outcome, step: Step) -> Option<Change> {
         match (then, step) {
             (Outcome::Granted, Step::Issued) => Some(Change::IssuedNowRefused),
-            (Outcome::Granted, Step::Asked | Step::Approved) => Some(Change::GrantedNowRefused),
+            (
+                Outcome::Granted,
+                Step::Asked | Step::Approved | Step::ExtensionAsked | Step::ExtensionApproved,
+            ) => Some(Change::GrantedNowRefused),
             (Outcome::NeedsApproval, _) => Some(Change::ApprovableNowRefused),
             (Outcome::Denied, _) => None,
         }
@@ -305,7 +316,7 @@ impl<'b> Replay<'b> {
                     scope,
                     duration: *duration,
                     ticket: ticket.as_deref(),
-                    break_glass: *break_glass,
+                    purpose: purpose(*break_glass),
                 };
                 self.refused(seq, at, &wish, text, verdict);
                 Ok(())
@@ -336,11 +347,15 @@ impl<'b> Replay<'b> {
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
                 let of_request = matches!(past.case.question(at), Some(Question::Request));
                 // What was recorded was decided with this consent counted.
+                let mut counted = past.case.clone();
                 past.case.apply(event)?;
-                // The consent to an extension is about another question, which is asked again at the next issue.
+                self.moments += 1;
                 if of_request {
-                    self.moments += 1;
                     past.ask(self.bundle, standing, seq, at, Step::Approved, verdict);
+                } else {
+                    counted.apply(&undecided(event))?;
+                    let step = Step::ExtensionApproved;
+                    past.ask_longer(self.bundle, &counted, seq, at, step, verdict);
                 }
                 Ok(())
             }
@@ -360,17 +375,29 @@ impl<'b> Replay<'b> {
                 }
                 Ok(())
             }
+            Fact::ExtensionRequested {
+                request, verdict, ..
+            } => {
+                let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
+                let mut waiting = past.case.clone();
+                waiting.apply_with(&undecided(event), text)?;
+                past.case.apply_with(event, text)?;
+                self.moments += 1;
+                let step = Step::ExtensionAsked;
+                past.ask_longer(self.bundle, &waiting, seq, at, step, verdict);
+                Ok(())
+            }
             Fact::Denied { request, .. }
             | Fact::Kept { request, .. }
             | Fact::Withdrawn { request, .. }
             | Fact::Issued { request, .. }
             | Fact::IssueFailed { request, .. }
             | Fact::IssueUnknown { request, .. }
-            | Fact::ExtensionRequested { request, .. }
             | Fact::ExtensionDenied { request, .. }
             | Fact::Released { request, .. }
             | Fact::Revoked { request, .. }
-            | Fact::Reviewed { request, .. } => {
+            | Fact::Reviewed { request, .. }
+            | Fact::Notified { request, .. } => {
                 let past = self.cases.get_mut(request).ok_or(NEVER_MADE)?;
                 past.case.apply_with(event, text)
             }
@@ -406,14 +433,14 @@ impl<'b> Replay<'b> {
                 reason: reason.unwrap_or_default(),
                 ticket: wish.ticket,
             };
-            Now::Decided(match wish.break_glass {
-                true => {
+            Now::Decided(match wish.purpose {
+                Purpose::BreakGlass { .. } => {
                     let directory = self.bundle.directory();
                     let cases = self.cases.values().map(|past| &past.case);
                     let standing = Standing::among(directory, wish.principal, None, cases);
                     check_break_glass(self.bundle, &draft, standing, at)
                 }
-                false => check(self.bundle, &draft, at),
+                Purpose::Activate | Purpose::Extend { .. } => check(self.bundle, &draft, at),
             })
         });
         let step = Step::Asked;
@@ -475,6 +502,33 @@ impl Past {
                 // A replay explains; it never carries the proof.
                 Now::Decided(decide_for(bundle, &self.case, standing, at).explained())
             });
+        self.note(now, seq, at, step, then);
+    }
+
+    /// Asks the bundle about the longer window that waits in `waiting`, the case as it was when it was decided.
+    fn ask_longer(
+        &mut self,
+        bundle: &Bundle,
+        waiting: &Case,
+        seq: u64,
+        at: Moment,
+        step: Step,
+        then: &Verdict,
+    ) {
+        let Some(asked) = waiting.extension_pending() else {
+            return;
+        };
+        let wish = Wish {
+            purpose: Purpose::Extend { extensions: 0 },
+            ..Wish::of(waiting)
+        };
+        let now = wish
+            .before(bundle, asked.reason.as_deref())
+            .unwrap_or_else(|| Now::Decided(decide_extension(bundle, waiting, asked, at)));
+        self.note(now, seq, at, step, then);
+    }
+
+    fn note(&mut self, now: Now, seq: u64, at: Moment, step: Step, then: &Verdict) {
         if let Some(change) = Change::between(then, &now, step) {
             self.differences.push(Difference {
                 seq,
@@ -488,13 +542,34 @@ impl Past {
     }
 }
 
+/// The event as it was before its decision was made: what it is about waits.
+fn undecided(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Fact::Approved { verdict, .. } | Fact::ExtensionRequested { verdict, .. } =
+        &mut event.fact
+    {
+        verdict.outcome = Outcome::NeedsApproval;
+        verdict.policies.clear();
+        verdict.approvals.clear();
+    }
+    event
+}
+
+fn purpose(break_glass: bool) -> Purpose {
+    match break_glass {
+        true => Purpose::BreakGlass { open_reviews: 0 },
+        false => Purpose::Activate,
+    }
+}
+
 /// What someone asked for.
 struct Wish<'a> {
     principal: &'a Principal,
     scope: &'a ScopeId,
     duration: Duration,
     ticket: Option<&'a str>,
-    break_glass: bool,
+    /// By which action; how much was owed or extended before is the case's to say.
+    purpose: Purpose,
 }
 
 impl<'a> Wish<'a> {
@@ -505,7 +580,7 @@ impl<'a> Wish<'a> {
             scope: &request.scope,
             duration: request.duration,
             ticket: request.ticket.as_deref(),
-            break_glass: request.break_glass.is_some(),
+            purpose: purpose(request.break_glass.is_some()),
         }
     }
 
@@ -517,7 +592,7 @@ impl<'a> Wish<'a> {
         if reason.is_some() {
             return None;
         }
-        let readers = readers_of_the_reason(bundle, self.principal, self.scope, self.break_glass);
+        let readers = readers_of_the_reason(bundle, self.principal, self.scope, self.purpose);
         (!readers.is_empty()).then_some(Now::ReasonErased(readers))
     }
 

@@ -23,8 +23,8 @@ use writ_engine::event::{Event, Fact, Outcome, Verdict};
 use writ_engine::request::{BreakGlass, Extension};
 use writ_engine::scope::RoleArn;
 use writ_engine::{
-    Approval, Case, Duration, Moment, Principal, PrincipalId, Request, RequestId, ScopeId, State,
-    UserId, Window,
+    Approval, Case, Duration, Moment, Notice, Principal, PrincipalId, Request, RequestId, ScopeId,
+    State, UserId, Window,
 };
 
 const REQUEST_TTL_S: i64 = 600;
@@ -65,6 +65,9 @@ enum Command {
     },
     DenyExtension {
         other_digest: bool,
+    },
+    Notify {
+        notice: Notice,
     },
 }
 
@@ -133,6 +136,7 @@ fn command() -> impl Strategy<Value = Command> {
             Command::Extend { to_s, said, number_off }
         }),
         4 => rarely().prop_map(|other_digest| Command::DenyExtension { other_digest }),
+        4 => (0..4usize).prop_map(|at| Command::Notify { notice: Notice::ALL[at] }),
     ]
 }
 
@@ -153,6 +157,7 @@ enum Happened {
     Asked { to_s: u32, granted: bool },
     ExtensionDenied,
     Reviewed,
+    Told(Notice),
 }
 
 impl Model {
@@ -403,6 +408,9 @@ impl Model {
             Command::DenyExtension { other_digest } => waits
                 .filter(|_| !other_digest)
                 .map(|_| Happened::ExtensionDenied),
+            Command::Notify { notice } => {
+                (self.emergency || !notice.is_of_an_emergency()).then_some(Happened::Told(*notice))
+            }
         }
     }
 
@@ -539,6 +547,11 @@ fn fact(command: &Command, case: &Case, now: i64, model: &Model) -> Option<Fact>
             by: PrincipalId::User(user("zoe")),
             reason,
         },
+        Command::Notify { notice } => Fact::Notified {
+            request: id,
+            notice: *notice,
+            people: vec![user("pat")],
+        },
         Command::Review => Fact::Reviewed {
             request: id,
             reviewer: user("zoe"),
@@ -648,6 +661,11 @@ fn alike(case: &Case, model: &Model, now: i64) -> Result<(), TestCaseError> {
         Review::Closed { .. } => "closed",
     };
     prop_assert_eq!(review, model.review());
+    for notice in Notice::ALL {
+        let mut told = model.happened.iter();
+        let first = told.find(|(_, it)| matches!(it, Happened::Told(it) if *it == notice));
+        prop_assert_eq!(case.notified(notice), first.map(|(at, _)| moment(*at)));
+    }
     Ok(())
 }
 
@@ -774,5 +792,5 @@ fn a_case_and_its_reference_model_agree_on_every_random_sequence() {
     let (seen, accepted) = (seen.into_inner(), accepted.into_inner());
     println!("{cases} sequences; accepted {accepted:?}; in each state after a command: {seen:?}");
     assert_eq!(seen.len(), 9, "every state was reached: {seen:?}");
-    assert_eq!(accepted.len(), 16, "every kind of event: {accepted:?}");
+    assert_eq!(accepted.len(), 17, "every kind of event: {accepted:?}");
 }

@@ -193,6 +193,18 @@ fn one_event_has_one_encoding() {
 }
 
 #[test]
+fn a_notice_on_record_says_of_what_and_to_whom() {
+    let bytes = br#"{"at":1800000000000,"fact":{"notified":{"request":"01KCJ5Y80064R38E1G70W3GE1R","notice":"consent_wanted","people":["mia","pat"]}}}"#;
+    let event = Event::from_canonical(bytes).unwrap();
+    assert_eq!(event.fact.name(), "notified");
+    assert!(event.fact.request().is_some());
+    let unknown = String::from_utf8(bytes.to_vec())
+        .unwrap()
+        .replace("consent_wanted", "consent-wanted");
+    assert!(Event::from_canonical(unknown.as_bytes()).is_err());
+}
+
+#[test]
 fn the_same_text_under_another_salt_has_another_commitment() {
     let one = SaltedText {
         salt: [1; 16],

@@ -17,8 +17,8 @@ use writ_engine::event::{Event, Fact, Outcome, Verdict};
 use writ_engine::request::{BreakGlass, Extension};
 use writ_engine::scope::RoleArn;
 use writ_engine::{
-    Approval, Case, Duration, Moment, Principal, PrincipalId, Request, RequestId, ScopeId, State,
-    UserId, Window,
+    Approval, Case, Duration, Moment, Notice, Principal, PrincipalId, Request, RequestId, ScopeId,
+    State, UserId, Window,
 };
 
 const START_MS: i64 = 1_800_000_000_000;
@@ -173,6 +173,13 @@ fn steps(case: &Case, now: Moment) -> Vec<Fact> {
                 verdict: verdict(outcome),
             });
         }
+    }
+    for notice in Notice::ALL {
+        steps.push(Fact::Notified {
+            request: request.clone(),
+            notice,
+            people: vec![person("pat")],
+        });
     }
     if let Some(pending) = case.extension_pending() {
         steps.push(Fact::ExtensionDenied {

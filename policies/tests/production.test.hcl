@@ -118,11 +118,25 @@ who_can "prod-db-read" {
     "8h"  = ["group:engineering"]
     "30m" = ["contractor", "dana"]
   }
+
+  # How long a window can be once it is extended.
+  extend {
+    granted = { "2h" = ["group:oncall"] }
+    needs_approval = {
+      "8h"  = ["group:engineering"]
+      "30m" = ["contractor", "dana"]
+    }
+  }
 }
 
 who_can "prod-admin" {
   needs_approval = {
     "1h"  = ["group:engineering"]
     "30m" = ["contractor", "dana"]
+  }
+
+  # Of whoever owes no post-review.
+  break_glass {
+    granted = { "1h" = ["group:oncall"] }
   }
 }

@@ -6,11 +6,11 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _};
 
 use crate::bundle::Bundle;
-use crate::bundle::policies::{Points, Text};
+use crate::bundle::policies::{Belongs, Points, Text};
 use crate::case::EXTENSIONS_MAX;
 use crate::decide::Purpose;
 use crate::principal::{GITHUB_CLAIMS, Presence, PrincipalId};
-use crate::window::Moment;
+use crate::window::{Moment, WINDOW_MAX_S};
 
 use super::Action;
 
@@ -267,7 +267,7 @@ struct Opening {
 /// The moments at which a window may open and the answer be another. None where no policy looks at the time.
 fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<Opening> {
     let mut found = Vec::new();
-    let bounds: BTreeSet<Moment> = points.opens_at.union(&points.closes_at).copied().collect();
+    let bounds: BTreeSet<Moment> = moments(points).collect();
     let calendar = points.weekday || points.time_of_day;
     if bounds.is_empty() && !calendar {
         return found;
@@ -314,12 +314,20 @@ fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<Opening> {
         }
     }
     if edges == Edges::With {
-        for bound in &points.opens_at {
+        for bound in points
+            .opens_at
+            .keys()
+            .filter(|bound| blurred(points, **bound))
+        {
             for seconds in [-1, 0, 1] {
                 found.extend(edge(*bound, seconds));
             }
         }
-        for bound in &points.closes_at {
+        for bound in points
+            .closes_at
+            .keys()
+            .filter(|bound| blurred(points, **bound))
+        {
             // A window of one second ends before it, one of two seconds with it, one of three after it.
             found.extend(edge(*bound, -2));
         }
@@ -327,6 +335,34 @@ fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<Opening> {
     let mut seen = BTreeSet::new();
     found.retain(|opening| seen.insert(opening.at));
     found
+}
+
+/// The moments that policies compare with the opening or the end of a window.
+fn moments(points: &Points) -> impl Iterator<Item = Moment> {
+    points
+        .opens_at
+        .keys()
+        .chain(points.closes_at.keys())
+        .copied()
+}
+
+/// Whether an answer right beside this moment may be another than all those well before and well after it.
+///
+/// It is one of these where every comparison agrees on which side of the moment the moment itself is, and no window reaches
+/// from near it to another moment, nor to it from where the time before it is asked about: then each comparison with a
+/// moment is, for every opening and length there is, answered as it is for the same length in one of the eras.
+fn blurred(points: &Points, bound: Moment) -> bool {
+    // A day with an edge at each end; an era's middle is farther from both ends than any window is long.
+    const APART_MS: i64 = 2 * (WINDOW_MAX_S as i64 + 2) * 1_000;
+    let sides: Vec<Belongs> = [&points.opens_at, &points.closes_at]
+        .iter()
+        .filter_map(|moments| moments.get(&bound).copied())
+        .collect();
+    let clear = matches!(sides.as_slice(), [Belongs::Before | Belongs::After]);
+    let alone =
+        moments(points).all(|other| other == bound || other.since_ms(bound).abs() > APART_MS);
+    let calendar = points.weekday || points.time_of_day;
+    calendar || !clear || !alone
 }
 
 fn edge(bound: Moment, seconds: i64) -> Option<Opening> {
@@ -456,11 +492,12 @@ pub(crate) fn told(
     let universe: Vec<usize> = (0..all.len())
         .filter(|number| is_edge(number) == edges)
         .collect();
-    parts(&group, &universe, all)
+    parts(&group, edges, &universe, all)
 }
 
 fn parts(
     group: &BTreeSet<usize>,
+    edges: bool,
     universe: &[usize],
     all: &[Circumstance],
 ) -> Vec<(BTreeSet<usize>, String)> {
@@ -493,7 +530,14 @@ fn parts(
         let words: Vec<String> = names
             .iter()
             .zip(own.iter().zip(&everything))
-            .filter_map(|(name, (own, everything))| in_words(name, own, everything))
+            .filter_map(|(name, (own, everything))| {
+                // All the seconds that were looked at are still only seconds.
+                let everything = match edges && name == HOURS {
+                    true => &NOTHING,
+                    false => everything,
+                };
+                in_words(name, own, everything)
+            })
             .collect();
         return vec![(group.clone(), words.join(", "))];
     }
@@ -512,10 +556,12 @@ fn parts(
                 .copied()
                 .filter(|number| of(*number, name).as_ref() == Some(value))
                 .collect();
-            parts(&part, universe, all)
+            parts(&part, edges, universe, all)
         })
         .collect()
 }
+
+static NOTHING: BTreeSet<String> = BTreeSet::new();
 
 const ERA: &str = "era";
 const HOURS: &str = "hours";

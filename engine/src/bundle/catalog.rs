@@ -1,12 +1,13 @@
 //! `scopes.hcl`: the catalog of what can be asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde_json::{Map, Value as Json};
 
 use super::hcl::{Document, Placed, Reader, Value};
 use super::report::did_you_mean;
-use crate::principal::check_name;
+use crate::principal::{UserId, check_name};
 use crate::scope::{
     ACTIVATION_TTL_DEFAULT_S, AwsTarget, Emergency, Escalation, REQUEST_TTL_DEFAULT_S,
     REVIEW_TTL_DEFAULT_S, RoleArn, Scope, ScopeId, Statement, TTL_MAX_S,
@@ -60,13 +61,22 @@ const OPERATORS: [&str; 27] = [
     "Null",
 ];
 
+/// The directory's groups, as far as they could be read.
+#[derive(Clone, Copy)]
+pub(super) struct Groups<'d> {
+    /// Those there are.
+    pub(super) known: &'d BTreeMap<String, super::directory::Group>,
+    /// Who is in each; `None` where the directory has errors, which would make some look empty.
+    pub(super) members: Option<&'d BTreeMap<String, BTreeSet<UserId>>>,
+}
+
 /// Reads the catalog, or `None` if its syntax is wrong; `groups` are the directory's, or `None` if it could not be read and owners cannot be checked.
 ///
 /// A scope with an error still stands in the result, so that policies which name it are not refused for that as well;
 /// the document has errors then, and whoever loads the bundle throws the result away.
 pub(super) fn read(
     document: &Document,
-    groups: Option<&BTreeMap<String, super::directory::Group>>,
+    groups: Option<Groups<'_>>,
 ) -> Option<BTreeMap<ScopeId, Scope>> {
     let mut scopes = BTreeMap::new();
     let mut file = document.root()?;
@@ -100,10 +110,7 @@ pub(super) fn read(
     Some(scopes)
 }
 
-fn read_scope(
-    mut block: Reader<'_>,
-    groups: Option<&BTreeMap<String, super::directory::Group>>,
-) -> Option<Scope> {
+fn read_scope(mut block: Reader<'_>, groups: Option<Groups<'_>>) -> Option<Scope> {
     let description = block.required_string("description");
     if let Some(text) = &description
         && text.chars().count() > DESCRIPTION_MAX
@@ -146,26 +153,48 @@ fn read_scope(
 }
 
 /// Tells of a group that the directory does not have.
-fn known_group(
-    document: &Document,
-    name: &Placed<String>,
-    groups: Option<&BTreeMap<String, super::directory::Group>>,
-) {
+fn known_group(document: &Document, name: &Placed<String>, groups: Option<Groups<'_>>) {
     if let Some(groups) = groups
-        && !groups.contains_key(&name.value)
+        && !groups.known.contains_key(&name.value)
     {
         document.error(
             name.span.clone(),
             format!("no group `{}` in directory.hcl", name.value),
-            did_you_mean(name, groups.keys().map(String::as_str)),
+            did_you_mean(name, groups.known.keys().map(String::as_str)),
         );
     }
 }
 
-fn read_emergency(
-    mut block: Reader<'_>,
-    groups: Option<&BTreeMap<String, super::directory::Group>>,
-) -> Option<Emergency> {
+/// Warns of groups that hold nobody between them, where somebody has to be told. No error: a bundle from which the last of
+/// them leaves must come into force, or they would keep what they may.
+fn somebody_in(
+    document: &Document,
+    place: &Range<usize>,
+    names: &[&str],
+    groups: Option<Groups<'_>>,
+    then: &str,
+) {
+    let Some(Groups {
+        known,
+        members: Some(members),
+    }) = groups
+    else {
+        return;
+    };
+    let empty = |name: &&str| members.get(*name).is_none_or(BTreeSet::is_empty);
+    // A name that is none was told of already.
+    let all_known = names.iter().all(|name| known.contains_key(*name));
+    if !names.is_empty() && all_known && names.iter().all(empty) {
+        let names = names.join("` and `");
+        document.warn(
+            place.clone(),
+            format!("nobody is in `{names}`: {then}"),
+            Some("name a group that somebody is in, or put somebody into this one".to_owned()),
+        );
+    }
+}
+
+fn read_emergency(mut block: Reader<'_>, groups: Option<Groups<'_>>) -> Option<Emergency> {
     block.require("announce");
     let announce = block.strings("announce");
     let review_ttl = block.seconds("review_ttl", 1..=TTL_MAX_S);
@@ -179,6 +208,9 @@ fn read_emergency(
     for group in &announce.value {
         known_group(document, group, groups);
     }
+    let names: Vec<&str> = announce.value.iter().map(|group| group.as_str()).collect();
+    let then = "nobody would be told of an emergency";
+    somebody_in(document, &announce.span, &names, groups, then);
     let names = announce.value.into_iter().map(|group| group.value);
     Some(Emergency {
         announce: names.collect::<BTreeSet<String>>(),
@@ -186,10 +218,7 @@ fn read_emergency(
     })
 }
 
-fn read_escalation(
-    mut block: Reader<'_>,
-    groups: Option<&BTreeMap<String, super::directory::Group>>,
-) -> Option<Escalation> {
+fn read_escalation(mut block: Reader<'_>, groups: Option<Groups<'_>>) -> Option<Escalation> {
     block.require("after");
     let after = block.seconds("after", 1..=TTL_MAX_S);
     let to = block.required_string("to");
@@ -197,6 +226,8 @@ fn read_escalation(
     block.finish();
     let (after, to) = (after?, to?);
     known_group(document, &to, groups);
+    let then = "nobody would be asked next";
+    somebody_in(document, &to.span, &[to.as_str()], groups, then);
     Some(Escalation {
         after_s: after.value,
         to: to.value,

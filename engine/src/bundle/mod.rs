@@ -90,7 +90,11 @@ impl Bundle {
         }
         check_paths(files, &mut report);
         let directory = read(files, DIRECTORY, &mut report, directory::read).flatten();
-        let groups = directory.as_ref().map(|directory| &directory.groups);
+        let sound = !report.has_errors();
+        let groups = directory.as_ref().map(|directory| catalog::Groups {
+            known: &directory.groups,
+            members: sound.then_some(&directory.members),
+        });
         let catalog = read(files, SCOPES, &mut report, |document| {
             catalog::read(document, groups)
         })

@@ -5,7 +5,7 @@ use crate::principal::Principal;
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment, WINDOW_MAX_S, Window};
 
-use super::ask::{Asker, Wish};
+use super::ask::{Asker, Purpose, Wish};
 use super::nearest::critical_durations;
 use super::search::Search;
 
@@ -18,18 +18,20 @@ pub struct Limits {
     pub possible: Option<Duration>,
 }
 
-/// The longest windows of `scope` that open at `at`; none for a stranger and for a scope the catalog lacks.
+/// The longest windows of `scope` that open at `at`, and are asked for to this purpose; none for a stranger, for a scope the
+/// catalog lacks, and in an emergency for one that has no terms for it.
 pub fn limits(
     bundle: &Bundle,
     principal: &Principal,
     scope: &ScopeId,
+    purpose: Purpose,
     reason: &str,
     at: Moment,
 ) -> Limits {
     let asker = Asker::of(bundle, principal);
     let ask = asker
         .as_ref()
-        .and_then(|asker| asker.wants(scope, at.floor_s(), reason));
+        .and_then(|asker| asker.wants_to(purpose, scope, at.floor_s(), reason));
     let Some(ask) = ask else {
         return Limits::default();
     };

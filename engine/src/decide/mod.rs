@@ -13,6 +13,7 @@ mod denial;
 mod evaluate;
 mod grant;
 mod index;
+mod invented;
 mod limits;
 mod nearest;
 mod past;
@@ -46,6 +47,7 @@ pub use answer::{
 };
 pub use grant::Grant;
 pub(crate) use index::{Index, Line};
+pub use invented::allows_invented;
 pub use limits::{Limits, limits};
 pub(crate) use past::{readers_of_the_reason, stranger};
 pub(crate) use survey::{Aim, Setting, Step, Surveyor, facts_about, may_name};

@@ -37,7 +37,7 @@ pub(crate) fn readers_of_the_reason(
     bundle: &Bundle,
     principal: &Principal,
     scope: &ScopeId,
-    break_glass: bool,
+    purpose: Purpose,
 ) -> Vec<PolicyRef> {
     let Some(asker) = Asker::of(bundle, principal) else {
         return Vec::new();
@@ -45,10 +45,6 @@ pub(crate) fn readers_of_the_reason(
     let (index, policies) = (asker.index(), asker.policies());
     let line = Line::of(&policies.entities, &policies.types.scope(scope));
     let mut ids: BTreeSet<&PolicyId> = BTreeSet::new();
-    let purpose = match break_glass {
-        true => Purpose::BreakGlass { open_reviews: 0 },
-        false => Purpose::Activate,
-    };
     let slice = index.slice(index.action_of(purpose), &asker.line, &line);
     let heads = slice.heads();
     ids.extend(

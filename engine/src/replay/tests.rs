@@ -3,10 +3,11 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::approval::{Approval, Kind};
 use crate::bundle::BundleFiles;
+use crate::case::ExtensionAsked;
 use crate::decide::{decide, kinds_permitted};
 use crate::digest::{Digest, SaltedText};
 use crate::principal::{UserId, WorkloadId};
-use crate::request::Request;
+use crate::request::{Extension, Request};
 use crate::window::Window;
 
 /// A Saturday morning well before the shipped bundle's freeze.
@@ -61,6 +62,14 @@ fn ci() -> Principal {
     Principal::workload(WorkloadId::new("payments-ci").unwrap(), claims.into())
 }
 
+/// The reason of everything that is asked for.
+fn reason() -> SaltedText {
+    SaltedText {
+        salt: [7; 16],
+        text: "INC-42".to_owned(),
+    }
+}
+
 /// A journal as a broker with the bundle `old` writes it.
 struct Record<'b> {
     old: &'b Bundle,
@@ -90,10 +99,7 @@ impl<'b> Record<'b> {
         };
         let (now, scope) = (self.now(), ScopeId::new(scope).unwrap());
         let duration: Duration = duration.parse().unwrap();
-        let reason = SaltedText {
-            salt: [7; 16],
-            text: "INC-42".to_owned(),
-        };
+        let reason = reason();
         let draft = Draft {
             principal: &principal,
             scope: &scope,
@@ -144,11 +150,12 @@ impl<'b> Record<'b> {
         let now = self.now();
         let mut case = self.case.take().unwrap();
         let kinds: BTreeSet<Kind> = kinds_permitted(self.old, &case, &user(who), now);
+        let of_extension = case.extension_pending().map(|asked| asked.digest);
         let approval = Approval {
             approver: user(who),
             on_behalf_of: None,
             kinds,
-            request_digest: case.request_digest(),
+            request_digest: of_extension.unwrap_or(case.request_digest()),
             approved_at: now,
         };
         let recorded = |outcome: Verdict| Event {
@@ -168,8 +175,41 @@ impl<'b> Record<'b> {
             approvals: Default::default(),
         };
         counted.apply(&recorded(undecided)).unwrap();
-        let event = recorded(decide(self.old, &counted, now).verdict(self.old));
+        let verdict = match counted.extension_pending() {
+            Some(asked) => decide_extension(self.old, &counted, asked, now).verdict(self.old),
+            None => decide(self.old, &counted, now).verdict(self.old),
+        };
+        let event = recorded(verdict);
         case.apply(&event).unwrap();
+        self.case = Some(case);
+        self.events.push(event);
+        self
+    }
+
+    fn extend(mut self, duration: &str) -> Self {
+        let now = self.now();
+        let mut case = self.case.take().unwrap();
+        let extension = Extension {
+            number: case.next_extension(),
+            duration: duration.parse().unwrap(),
+            reason: reason().commitment(),
+            requested_at: now,
+            bundle: self.old.digest(),
+        };
+        let asked = ExtensionAsked {
+            digest: extension.digest(case.request_digest()),
+            extension: extension.clone(),
+            reason: Some(reason().text),
+        };
+        let event = Event {
+            at: now,
+            fact: Fact::ExtensionRequested {
+                request: case.request().id.clone(),
+                extension,
+                verdict: decide_extension(self.old, &case, &asked, now).verdict(self.old),
+            },
+        };
+        case.apply_with(&event, Some(&reason().text)).unwrap();
         self.case = Some(case);
         self.events.push(event);
         self
@@ -373,6 +413,90 @@ fn each_way_in_which_an_answer_can_change_is_told_and_what_stays_is_not() {
             (1, record.events.len()),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn a_longer_window_is_decided_anew_when_it_was_asked_for_and_at_each_consent() {
+    let at_once = |to: &'static str| {
+        let from =
+            "when { context.extensions < 1 && context.window.duration <= duration(\"2h\") };";
+        ("access.cedar", from, to)
+    };
+    let consented = |to: &'static str| {
+        let from = "when { context.approvals.manager >= 1 && context.window.duration <= duration(\"8h\") };";
+        ("access.cedar", from, to)
+    };
+    type Row = (
+        &'static str,
+        Option<&'static str>,
+        Edit,
+        &'static [&'static str],
+    );
+    let rows: [Row; 5] = [
+        (
+            "a pager's is shorter now",
+            None,
+            at_once(
+                "when { context.extensions < 1 && context.window.duration <= duration(\"70m\") };",
+            ),
+            &["sam prod-db-read: extension_asked approvals-added"],
+        ),
+        (
+            "a pager's is longer now, which changes nothing for this one",
+            None,
+            at_once(
+                "when { context.extensions < 3 && context.window.duration <= duration(\"3h\") };",
+            ),
+            &[],
+        ),
+        (
+            "a pager's may read the reason, which is there",
+            None,
+            at_once(
+                "when { context.reason like \"INC-*\" && context.window.duration <= duration(\"2h\") };",
+            ),
+            &[],
+        ),
+        (
+            "an engineer's needs nobody any more",
+            Some("pat"),
+            consented("when { context.window.duration <= duration(\"8h\") };"),
+            &[
+                "mia prod-db-read: extension_asked approval-removed, extension_approved approval-removed",
+            ],
+        ),
+        (
+            "an engineer's is refused",
+            Some("pat"),
+            consented(
+                "when { context.approvals.manager >= 1 && context.window.duration <= duration(\"1h\") };",
+            ),
+            &[
+                "mia prod-db-read: extension_asked approvable-now-refused, extension_approved granted-now-refused",
+            ],
+        ),
+    ];
+    let old = edited(&[]);
+    for (name, consents, edit, expected) in rows {
+        let record = Record::new(&old);
+        let record = match consents {
+            None => record
+                .ask("sam", "prod-db-read", "1h", None)
+                .issue()
+                .extend("90m"),
+            Some(who) => record
+                .ask("mia", "prod-db-read", "45m", None)
+                .approve(who)
+                .issue()
+                .extend("6h")
+                .approve(who),
+        };
+        let replayed = record.replay(&edited(&[edit]), Some("INC-42"));
+        assert_eq!(lines(&replayed), expected, "{name}");
+        assert_eq!(replayed.moments, record.events.len(), "{name}");
+        let same = record.replay(&old, Some("INC-42"));
+        assert_eq!(lines(&same), [] as [&str; 0], "{name}");
     }
 }
 

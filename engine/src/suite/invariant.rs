@@ -182,8 +182,8 @@ impl Invariant {
     fn moments(&self, bundle: &Bundle, points: &Points, duration: Duration) -> BTreeSet<Moment> {
         let mut starts: BTreeSet<i64> = BTreeSet::from([self.at.floor_s().as_ms()]);
         let length_ms = i64::from(duration.as_s()) * SECOND_MS;
-        let opens = points.opens_at.iter().map(|at| at.as_ms());
-        let closes = points.closes_at.iter().map(|at| at.as_ms() - length_ms);
+        let opens = points.opens_at.keys().map(|at| at.as_ms());
+        let closes = points.closes_at.keys().map(|at| at.as_ms() - length_ms);
         for ms in opens.chain(closes) {
             // Before, at and after, to the second; a literal between two seconds has both beside it.
             let ms = ms.div_euclid(SECOND_MS) * SECOND_MS;

@@ -25,6 +25,10 @@
 //!
 //! who_can "prod-admin" {                   # and nobody else
 //!   needs_approval = { "1h" = ["group:engineering"] }
+//!
+//!   break_glass {                          # in an emergency; and `extend`: how long a window can be in the end
+//!     granted = { "1h" = ["group:oncall"] }
+//!   }
 //! }
 //!
 //! invariant "contractors get half an hour at most" {   # everyone, at any time

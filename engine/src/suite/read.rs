@@ -474,6 +474,7 @@ impl<'a> Tests<'a> {
         list.into_iter().map(|id| id.value).collect()
     }
 
+    /// The list of a scope, and those of who can have it in an emergency and who can extend it, as far as they are given.
     fn who_can(
         &mut self,
         test: &str,
@@ -481,9 +482,41 @@ impl<'a> Tests<'a> {
         mut block: Reader<'a>,
         defaults: &Defaults,
     ) {
-        let start = block.header().start;
         let at = block.parsed("at", Moment::from_str);
         let reason = block.parsed("reason", |text| fitting(text, REASON_MAX));
+        let further = [
+            (Action::BreakGlass, block.block("break_glass")),
+            (Action::Extend, block.block("extend")),
+        ];
+        let further = further.map(|(action, block)| Some((action, block?)));
+        let lists = further.into_iter().flatten();
+        let lists: Vec<_> = std::iter::once((Action::Activate, block))
+            .chain(lists)
+            .map(|(action, block)| {
+                let start = block.header().start;
+                (action, start, self.list(block))
+            })
+            .collect();
+        let Some(scope) = self.scope(&scope) else {
+            return;
+        };
+        for (action, start, expected) in lists {
+            let list = WhoCan {
+                scope: scope.clone(),
+                action,
+                at: at.as_ref().map_or(defaults.at, |at| at.value),
+                reason: reason
+                    .as_ref()
+                    .map_or(&defaults.reason, |reason| &reason.value)
+                    .clone(),
+                expected,
+            };
+            self.add(test, start, What::WhoCan(Box::new(list)));
+        }
+    }
+
+    /// Everyone there is to ask about, each with what a list expects of them.
+    fn list(&self, mut block: Reader<'a>) -> BTreeMap<Who, (Principal, Limits)> {
         let granted = block.object("granted").map(|it| self.by_duration(it));
         let possible = block
             .object("needs_approval")
@@ -502,21 +535,12 @@ impl<'a> Tests<'a> {
             }
         };
         let everyone = self.names.everyone().into_iter();
-        let expected = everyone
+        everyone
             .map(|(who, principal)| {
                 let limits = expected(&who);
                 (who, (principal, limits))
             })
-            .collect();
-        if let Some(scope) = self.scope(&scope) {
-            let list = WhoCan {
-                scope,
-                at: at.map_or(defaults.at, |at| at.value),
-                reason: reason.map_or_else(|| defaults.reason.clone(), |reason| reason.value),
-                expected,
-            };
-            self.add(test, start, What::WhoCan(Box::new(list)));
-        }
+            .collect()
     }
 
     fn invariant(&mut self, name: Placed<String>, mut block: Reader<'a>, at: Moment) {

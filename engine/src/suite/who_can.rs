@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::access::Action;
 use crate::bundle::Bundle;
-use crate::decide::{Draft, Limits, check, limits};
+use crate::decide::{Draft, Limits, check_to, limits};
 use crate::principal::Principal;
 use crate::scope::ScopeId;
 use crate::window::{Duration, Moment};
@@ -16,6 +17,8 @@ use super::{DIFFERENCES_MAX, Failure, explain};
 #[derive(Debug)]
 pub(super) struct WhoCan {
     pub(super) scope: ScopeId,
+    /// By which action, of someone who owes no post-review and has extended nothing yet.
+    pub(super) action: Action,
     pub(super) at: Moment,
     pub(super) reason: String,
     /// Everyone there is to ask about, each with what is expected of them.
@@ -28,7 +31,15 @@ impl WhoCan {
         let mut failures = Vec::new();
         let mut untold = 0;
         for (who, (principal, expected)) in &self.expected {
-            let came = limits(bundle, principal, &self.scope, &self.reason, self.at);
+            let purpose = self.action.purpose();
+            let came = limits(
+                bundle,
+                principal,
+                &self.scope,
+                purpose,
+                &self.reason,
+                self.at,
+            );
             if came == *expected {
                 continue;
             }
@@ -75,15 +86,20 @@ impl WhoCan {
             ticket: None,
         };
         let mut lines = vec![format!("for {duration}, without a ticket:")];
-        lines.extend(explain::why(&check(bundle, &draft, self.at)));
+        let decision = check_to(bundle, &draft, self.action.purpose(), self.at);
+        lines.extend(explain::why(&decision));
         lines
     }
 }
 
-/// `who can have prod-admin`
+/// `who can have prod-admin`, `who can have prod-admin in an emergency`
 impl fmt::Display for WhoCan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "who can have {}", self.scope)
+        write!(f, "who can have {}", self.scope)?;
+        match self.action {
+            Action::Activate => Ok(()),
+            action => write!(f, " {}", action.words()),
+        }
     }
 }
 

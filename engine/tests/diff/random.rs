@@ -29,7 +29,7 @@ const RESOURCES: [&str; 4] = [
     "resource in System::\"payments\"",
     "resource",
 ];
-const CONDITIONS: [&str; 12] = [
+const CONDITIONS: [&str; 18] = [
     "context.window.duration <= duration(\"1h\")",
     "context.window.duration < duration(\"1h\")",
     "context.window.duration <= duration(\"4h\")",
@@ -40,6 +40,12 @@ const CONDITIONS: [&str; 12] = [
     "context has ticket",
     "context has ticket && context.ticket like \"INC-*\"",
     "context.window.closes_at <= datetime(\"2026-12-24T00:00:00Z\")",
+    "context.window.closes_at < datetime(\"2026-12-24T00:00:00Z\")",
+    "context.window.closes_at < datetime(\"2027-01-02T00:00:00Z\")",
+    "context.window.opens_at < datetime(\"2026-12-24T00:00:00Z\")",
+    "context.window.opens_at <= datetime(\"2026-12-24T00:00:01Z\")",
+    "context.window.opens_at > datetime(\"2027-01-02T00:00:00Z\")",
+    "context.window.opens_at >= datetime(\"2027-01-02T00:00:00Z\")",
     "context.window.weekday <= 5",
     "resource.environment == \"prod\"",
 ];
@@ -242,12 +248,21 @@ struct Seen {
     narrowed: bool,
 }
 
-/// A Saturday, a Tuesday, and three hours before the freeze. Each case asks at one of them: other bundles find more faults
-/// than the same ones at other moments do.
-const NOWS: [&str; 3] = [
+/// A Saturday, a Tuesday, three hours before the freeze, and the seconds right beside each moment that the conditions name.
+/// Each case asks at one of them: other bundles find more faults than the same ones at other moments do.
+const NOWS: [&str; 12] = [
     "2026-11-21T09:00:00Z",
     "2026-11-24T09:00:00Z",
     "2026-12-23T21:00:00Z",
+    "2026-12-23T23:59:58Z",
+    "2026-12-23T23:59:59Z",
+    "2026-12-24T00:00:00Z",
+    "2026-12-24T00:00:01Z",
+    "2026-12-24T00:00:02Z",
+    "2027-01-01T23:59:58Z",
+    "2027-01-01T23:59:59Z",
+    "2027-01-02T00:00:00Z",
+    "2027-01-02T00:00:01Z",
 ];
 
 /// Puts every request of the grid to both bundles.
@@ -259,7 +274,7 @@ fn brute_force(
 ) -> Seen {
     let mut seen = Seen::default();
     for duration in [
-        "10m", "30m", "31m", "59m59s", "1h", "3h", "3h1s", "4h", "12h",
+        "1s", "2s", "3s", "10m", "30m", "31m", "59m59s", "1h", "3h", "3h1s", "4h", "12h",
     ] {
         for ticket in [None, Some("TICKET-1"), Some("INC-7")] {
             let draft = Draft {

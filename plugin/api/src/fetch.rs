@@ -1,7 +1,7 @@
-//! One bounded GET: an address from a configuration in, the whole small answer out.
+//! One bounded call: an address from a configuration in, the whole small answer out.
 //!
-//! The broker reads issuers' keys with it and a CI job its own token. It follows no redirect, keeps no cookie, uses no
-//! proxy and has no retry: who needs the answer decides whether to ask again.
+//! The broker reads issuers' keys with it and gives notices, a CI job reads its own token. It follows no redirect, keeps no
+//! cookie, uses no proxy and has no retry: who needs the answer decides whether to ask again.
 
 use std::future::Future;
 use std::io;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{ACCEPT, HeaderName, HeaderValue};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
+use http::header::{ACCEPT, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -37,9 +37,9 @@ pub const FETCH_BODY_BYTES_MAX: usize = 1_048_576;
 /// The largest head of an answer, in bytes (64 KiB): four times what servers commonly allow.
 const FETCH_HEAD_BYTES_MAX: usize = 65_536;
 
-/// Fetches small documents: either over HTTPS, or over plain HTTP from this very machine. One never does the other.
+/// Fetches small documents, and hands some over: either over HTTPS, or over plain HTTP from this very machine. One never does the other.
 pub struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector<Dial>>, Empty<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Dial>>, Full<Bytes>>,
     loopback: bool,
     time_max: Duration,
 }
@@ -120,10 +120,41 @@ impl Fetcher {
         address: &Address,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Zeroizing<Vec<u8>>, FetchError> {
+        self.in_time(address, self.read(address, headers)).await
+    }
+
+    /// Hands `body` over; taken once the answer is any `2xx`. Of what else the answer says only its status and its
+    /// `Retry-After` are read.
+    pub async fn post(
+        &self,
+        address: &Address,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Vec<u8>,
+    ) -> Result<(), NotTaken> {
+        let mut after = None;
+        let host = || address.host().to_owned();
+        let given = async {
+            let answer = self.ask(Method::POST, address, headers, body).await?;
+            after = retry_after(answer.headers());
+            match answer.status() {
+                status if status.is_success() => Ok(()),
+                status if status.is_redirection() => Err(FetchError::Redirected(host())),
+                status => Err(FetchError::Status(host(), status.as_u16())),
+            }
+        };
+        let given = self.in_time(address, given).await;
+        given.map_err(|why| NotTaken { why, after })
+    }
+
+    async fn in_time<T>(
+        &self,
+        address: &Address,
+        call: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
         if address.is_plain() != self.loopback {
             return Err(FetchError::WrongScheme(address.host().to_owned()));
         }
-        match tokio::time::timeout(self.time_max, self.ask(address, headers)).await {
+        match tokio::time::timeout(self.time_max, call).await {
             Ok(answer) => answer,
             Err(_) => Err(FetchError::TooSlow(address.host().to_owned())),
         }
@@ -131,22 +162,31 @@ impl Fetcher {
 
     async fn ask(
         &self,
+        method: Method,
         address: &Address,
         headers: &[(HeaderName, HeaderValue)],
-    ) -> Result<Zeroizing<Vec<u8>>, FetchError> {
-        let host = || address.host().to_owned();
-        let mut request = Request::new(Empty::new());
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, FetchError> {
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = method;
         *request.uri_mut() = address.uri().clone();
         let fields = request.headers_mut();
         fields.insert(ACCEPT, HeaderValue::from_static("application/json"));
         for (name, value) in headers {
             fields.insert(name.clone(), value.clone());
         }
-        let answer = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| FetchError::Unreachable(host(), causes(&error)))?;
+        let unreachable = |error| FetchError::Unreachable(address.host().to_owned(), error);
+        let answer = self.client.request(request).await;
+        answer.map_err(|error| unreachable(causes(&error)))
+    }
+
+    async fn read(
+        &self,
+        address: &Address,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Zeroizing<Vec<u8>>, FetchError> {
+        let host = || address.host().to_owned();
+        let answer = self.ask(Method::GET, address, headers, Vec::new()).await?;
         match answer.status() {
             StatusCode::OK => {}
             status if status.is_redirection() => return Err(FetchError::Redirected(host())),
@@ -163,6 +203,12 @@ impl Fetcher {
             Err(error) => Err(FetchError::Unreachable(host(), causes(error.as_ref()))),
         }
     }
+}
+
+/// How long a server wants to be left alone, where it says so in seconds. A date is not read: it is by the server's clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 /// The certificate authorities of a PEM file; at least one.
@@ -234,6 +280,16 @@ fn allowed(ip: IpAddr, loopback: bool) -> bool {
     }
 }
 
+/// What was handed over was not taken, as far as one can know: a lost answer looks the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct NotTaken {
+    /// Why.
+    pub why: FetchError,
+    /// How long the receiver wants to be left alone, if it said so.
+    pub after: Option<Duration>,
+}
+
 /// Why a fetch brought nothing. The text names the host, never the path, the query or a header.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -252,7 +308,7 @@ pub enum FetchError {
     /// The answer was a redirect.
     #[error("`{0}` answered with a redirect; give the address it leads to")]
     Redirected(String),
-    /// The answer was not `200 OK`.
+    /// The answer was no success: to a GET, not `200 OK`.
     #[error("`{0}` answered with status {1}")]
     Status(String, u16),
     /// More than [`FETCH_BODY_BYTES_MAX`].

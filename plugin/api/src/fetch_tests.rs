@@ -132,6 +132,50 @@ async fn a_cut_body_is_an_error() {
     ));
 }
 
+async fn post(server: &Server) -> Result<(), NotTaken> {
+    let address = Address::parse(&format!("http://{}/hook", server.host)).unwrap();
+    let fetcher = Fetcher::loopback().unwrap();
+    fetcher.post(&address, &[], b"{}".to_vec()).await
+}
+
+#[tokio::test]
+async fn what_is_handed_over_is_taken_by_any_success_whatever_else_is_answered() {
+    let endless = "HTTP/1.1 200 OK\r\n\r\n".to_owned() + &"x".repeat(FETCH_BODY_BYTES_MAX * 4);
+    for said in [answer("204 None", ""), answer("202 Later", "{}"), endless] {
+        let server = serve(vec![said]).await;
+        post(&server).await.unwrap();
+        let asked = server.asked().await;
+        assert!(asked.starts_with("POST /hook HTTP/1.1"), "{asked}");
+        assert!(asked.contains("content-length: 2"), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_taken_says_when_to_come_back_and_no_redirect_is_followed() {
+    let busy = |after: &str| {
+        format!("HTTP/1.1 503 Busy\r\nretry-after: {after}\r\ncontent-length: 0\r\n\r\n")
+    };
+    for (after, expected) in [
+        ("7", Some(7)),
+        ("-7", None),
+        ("99999999999999999999", None),
+        ("Fri, 31 Dec 2027 23:59:59 GMT", None),
+    ] {
+        let not_taken = post(&serve(vec![busy(after)]).await).await.unwrap_err();
+        assert_eq!(not_taken.after, expected.map(Duration::from_secs));
+        assert!(matches!(not_taken.why, FetchError::Status(_, 503)));
+    }
+    let server = serve(vec![]).await;
+    let lure = serve(vec![format!(
+        "HTTP/1.1 307 Same\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
+        server.host
+    )])
+    .await;
+    let not_taken = post(&lure).await.unwrap_err();
+    assert!(matches!(not_taken.why, FetchError::Redirected(_)));
+    assert_eq!(server.unseen().await, 0);
+}
+
 #[tokio::test]
 async fn a_silent_server_is_given_up_on() {
     let server = serve(vec![]).await;
@@ -226,6 +270,18 @@ async fn a_private_authority_is_believed_and_any_other_is_not() {
     let address = Address::parse(&format!("https://localhost:{port}/keys")).unwrap();
     let fetcher = Fetcher::https(Some(pem.as_bytes())).unwrap();
     assert_eq!(*fetcher.get(&address, &[]).await.unwrap(), b"{}");
+    let (port, pem) = serve_https();
+    let address = Address::parse(&format!("https://localhost:{port}/hook")).unwrap();
+    let posting = Fetcher::https(Some(pem.as_bytes())).unwrap();
+    posting.post(&address, &[], b"{}".to_vec()).await.unwrap();
+    // The one that vouches for another receiver vouches for this one in vain.
+    let (port, _) = serve_https();
+    let address = Address::parse(&format!("https://localhost:{port}/hook")).unwrap();
+    let not_taken = posting.post(&address, &[], b"{}".to_vec()).await;
+    assert!(matches!(
+        not_taken.unwrap_err().why,
+        FetchError::Unreachable(_, _)
+    ));
 
     let (port, _) = serve_https();
     let address = Address::parse(&format!("https://localhost:{port}/keys")).unwrap();

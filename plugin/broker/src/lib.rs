@@ -13,6 +13,7 @@ pub mod identity;
 pub mod journal;
 pub mod limits;
 pub mod logging;
+pub mod notices;
 pub mod room;
 pub mod server;
 mod wire;

@@ -141,6 +141,13 @@ pub(crate) mod tests {
             tracing::subscriber::set_global_default(subscriber).unwrap();
         }
 
+        /// Writes every line of this one thread to the page, while the guard lives.
+        pub(crate) fn log_this_thread(&self) -> tracing::subscriber::DefaultGuard {
+            let into = self.clone();
+            let layer = json(move || into.clone(), Level::TRACE);
+            tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+        }
+
         pub(crate) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }

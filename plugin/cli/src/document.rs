@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use writ_api::v1;
+use writ_api::v1::break_glass::Announcement;
 use writ_api::v1::decision::Outcome;
 use writ_api::v1::denial::Why;
 use writ_api::v1::principal::Kind;
@@ -72,11 +73,20 @@ fn approvals(approvals: &[v1::Approval]) -> Value {
 }
 
 fn break_glass(it: &v1::BreakGlass) -> Value {
+    let announcement = match it.announcement() {
+        Announcement::Unspecified => "unspecified",
+        Announcement::Waiting => "waiting",
+        Announcement::Taken => "taken",
+        Announcement::NotPossible => "not_possible",
+    };
     json!({
         "announced_to": it.announced_to,
+        "announcement": announcement,
+        "announced_at": time(it.announced_at.as_ref()),
         "review_by": time(it.review_by.as_ref()),
         "reviewer": it.reviewer,
         "reviewed_at": time(it.reviewed_at.as_ref()),
+        "review_overdue": it.review_overdue,
         "finding": it.finding,
     })
 }

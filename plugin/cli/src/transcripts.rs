@@ -7,6 +7,7 @@ use clap::CommandFactory as _;
 use similar::TextDiff;
 use writ_api::problem::{Problem, Reason};
 use writ_api::v1;
+use writ_api::v1::break_glass::Announcement;
 use writ_api::v1::request::State;
 use writ_engine::approval::{Approval, Kind};
 use writ_engine::delegation::{Delegation, DelegationId};
@@ -14,7 +15,9 @@ use writ_engine::digest::{Commitment, Digest};
 use writ_engine::event::{Event, Fact, Outcome, Verdict, canonical};
 use writ_engine::request::{BreakGlass, Extension, Request};
 use writ_engine::scope::RoleArn;
-use writ_engine::{Duration, Moment, Principal, PrincipalId, RequestId, ScopeId, UserId, Window};
+use writ_engine::{
+    Duration, Moment, Notice, Principal, PrincipalId, RequestId, ScopeId, UserId, Window,
+};
 
 use crate::explain::{self, Asked};
 use crate::failure::Failure;
@@ -235,7 +238,7 @@ fn longer() -> Vec<v1::Request> {
     vec![wish(Some(needs())), wish(Some(denied)), wish(None), given]
 }
 
-/// Emergencies: not yet used, used, over, overdue, reviewed, and ended unused.
+/// Emergencies: not yet used, announced or not, used, over, overdue, reviewed, and ended unused.
 fn emergencies() -> Vec<v1::Request> {
     let told = v1::BreakGlass {
         announced_to: vec!["ann".to_owned(), "b\u{1b}ob".to_owned()],
@@ -260,8 +263,16 @@ fn emergencies() -> Vec<v1::Request> {
         finding: "one table was read\u{7}".to_owned(),
         ..told.clone()
     };
+    let so_far = |announcement: Announcement, announced_at| v1::BreakGlass {
+        announcement: announcement.into(),
+        announced_at,
+        ..told.clone()
+    };
     vec![
         with(find("APPROVED"), told.clone()),
+        with(find("APPROVED"), so_far(Announcement::Waiting, None)),
+        with(find("APPROVED"), so_far(Announcement::NotPossible, None)),
+        with(active(), so_far(Announcement::Taken, at(5))),
         with(active(), owed(at(259_200))),
         with(released(), owed(at(259_200))),
         with(find("EXPIRED"), owed(at(-90_000))),
@@ -620,6 +631,11 @@ fn every_fact() -> Vec<Fact> {
         grants: (0..count).map(|n| RequestId::new(now(), [n; 10])).collect(),
         all_before,
     };
+    let notified = |notice, people: &[&str]| Fact::Notified {
+        request: id(),
+        notice,
+        people: people.iter().map(|name| user(name)).collect(),
+    };
     let delegation = || Delegation {
         id: DelegationId::new(now(), [8; 10]),
         lender: user("pat"),
@@ -710,6 +726,10 @@ fn every_fact() -> Vec<Fact> {
             reviewer: user("zoe"),
             finding: text(),
         },
+        notified(Notice::Emergency, &["ann", "bob"]),
+        notified(Notice::Escalated, &["ann"]),
+        notified(Notice::ConsentWanted, &["ann"]),
+        notified(Notice::ReviewOverdue, &[]),
         Fact::Delegated {
             delegation: delegation(),
         },

@@ -7,6 +7,8 @@ use cedar_policy_symcc::err::Error;
 use cedar_policy_symcc::solver::LocalSolver;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledPolicySet, Env};
 
+use writ_engine::decide::allows_invented;
+
 use crate::claim::{Asks, Claim, Question, What};
 use crate::solver::{Running, within};
 use crate::source::name;
@@ -23,7 +25,7 @@ enum Found {
 }
 
 /// Decides a claim.
-pub(crate) async fn answer(claim: Claim, solver: Option<&mut Running>) -> Answer {
+pub(crate) async fn answer(claim: Claim<'_>, solver: Option<&mut Running>) -> Answer {
     let began = Instant::now();
     let (verdict, environments) = match (&claim.asks, solver) {
         (Asks::Nothing(why), _) => (not_proved(why), 0),
@@ -57,7 +59,7 @@ fn not_proved(why: &str) -> Verdict {
 }
 
 /// Proved when no question has an example; an example in one environment refutes, whatever the others say.
-async fn each(questions: &[Question], solver: &mut Running) -> Verdict {
+async fn each(questions: &[Question<'_>], solver: &mut Running) -> Verdict {
     let mut unknown = None;
     for question in questions {
         match ask(question, solver).await {
@@ -72,7 +74,7 @@ async fn each(questions: &[Question], solver: &mut Running) -> Verdict {
 }
 
 /// Proved by one example; refuted when there is none in any environment.
-async fn any(questions: &[Question], solver: &mut Running) -> Verdict {
+async fn any(questions: &[Question<'_>], solver: &mut Running) -> Verdict {
     let mut unknown = None;
     for question in questions {
         match ask(question, solver).await {
@@ -91,7 +93,7 @@ async fn any(questions: &[Question], solver: &mut Running) -> Verdict {
     }
 }
 
-async fn ask(question: &Question, solver: &mut Running) -> Found {
+async fn ask(question: &Question<'_>, solver: &mut Running) -> Found {
     let found = match solver.compiler() {
         Ok(compiler) => within(look(question, compiler)).await,
         Err(why) => Err(why),
@@ -102,12 +104,9 @@ async fn ask(question: &Question, solver: &mut Running) -> Found {
     }
     match found {
         Ok(None) => Found::Nothing,
-        Ok(Some(example)) if holds(&question.about, &example) => {
-            Found::Example(shown::lines(&example))
-        }
+        Ok(Some(example)) if holds(question, &example) => Found::Example(shown::lines(&example)),
         Ok(Some(_)) => Found::Unknown(
-            "the solver gave a counterexample that Cedar's own authorizer does not confirm"
-                .to_owned(),
+            "the solver gave a counterexample that evaluating it does not confirm".to_owned(),
         ),
         Err(why) => Found::Unknown(why),
     }
@@ -115,7 +114,7 @@ async fn ask(question: &Question, solver: &mut Running) -> Found {
 
 /// Looks for an example.
 async fn look(
-    question: &Question,
+    question: &Question<'_>,
     compiler: &mut CedarSymCompiler<LocalSolver>,
 ) -> Result<Option<Env>, Box<Error>> {
     let (environment, schema) = (&question.environment, &question.schema);
@@ -158,8 +157,16 @@ async fn look(
     found.map_err(Box::new)
 }
 
-/// Whether Cedar's own authorizer says of the example what the solver says of it.
-fn holds(about: &What, example: &Env) -> bool {
+/// Whether Cedar's own authorizer says of the example what the solver says of it, and so does the evaluation that decides
+/// real requests.
+fn holds(question: &Question<'_>, example: &Env) -> bool {
+    let decided = question.decided.iter().all(|(bundle, allowed)| {
+        allows_invented(bundle, &example.request, &example.entities) == *allowed
+    });
+    decided && confirmed(&question.about, example)
+}
+
+fn confirmed(about: &What, example: &Env) -> bool {
     let authorizer = Authorizer::new();
     let asked =
         |set: &PolicySet| authorizer.is_authorized(&example.request, set, &example.entities);

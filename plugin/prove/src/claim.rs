@@ -13,30 +13,33 @@ use crate::{Kind, Unreadable};
 const PEOPLE_MAX: u32 = 8;
 
 /// A claim, and the questions whose answers make it true.
-pub(crate) struct Claim {
+pub(crate) struct Claim<'b> {
     pub(crate) kind: Kind,
     pub(crate) text: String,
     pub(crate) place: Option<Place>,
     /// What is taken for granted beyond the policies: rows of the catalog.
     pub(crate) rests_on: Vec<String>,
-    pub(crate) asks: Asks,
+    pub(crate) asks: Asks<'b>,
 }
 
 /// How a claim is decided.
-pub(crate) enum Asks {
+pub(crate) enum Asks<'b> {
     /// Every question must be answered with no counterexample.
-    Each(Vec<Question>),
+    Each(Vec<Question<'b>>),
     /// One question with an example is enough: that something can happen at all.
-    Any(Vec<Question>),
+    Any(Vec<Question<'b>>),
     /// No solver can answer it, and why.
     Nothing(&'static str),
 }
 
 /// One question, in one request environment.
-pub(crate) struct Question {
+pub(crate) struct Question<'b> {
     pub(crate) schema: Schema,
     pub(crate) environment: RequestEnv,
     pub(crate) about: What,
+    /// The bundles that the engine itself is to ask about an example, and whether each allows it. None where the question is
+    /// about policies that stand in no bundle, or about one of them alone.
+    pub(crate) decided: Vec<(&'b Bundle, bool)>,
 }
 
 /// What is asked.
@@ -54,13 +57,13 @@ pub(crate) enum What {
 }
 
 /// The claims of these kinds about a bundle, the bundle's own promises first.
-pub(crate) fn all(
-    bundle: &Bundle,
+pub(crate) fn all<'b>(
+    bundle: &'b Bundle,
     files: &BundleFiles,
     suite: &Suite,
-    base: Option<&BundleFiles>,
+    base: Option<(&'b Bundle, &BundleFiles)>,
     kinds: &[Kind],
-) -> Result<Vec<Claim>, Unreadable> {
+) -> Result<Vec<Claim<'b>>, Unreadable> {
     let source = Source::read(files)?;
     let claims = Claims {
         bundle,
@@ -78,8 +81,8 @@ pub(crate) fn all(
                 }
             }
             Kind::NothingNew => {
-                if let Some(base) = base {
-                    all.push(claims.nothing_new(&Source::read(base)?)?);
+                if let Some((base, files)) = base {
+                    all.push(claims.nothing_new(base, &Source::read(files)?)?);
                 }
             }
             Kind::Monotone => all.extend([claims.more_approvals()?, claims.shorter_window()?]),
@@ -97,13 +100,13 @@ pub(crate) fn all(
     Ok(all)
 }
 
-struct Claims<'a> {
-    bundle: &'a Bundle,
+struct Claims<'a, 'b> {
+    bundle: &'b Bundle,
     source: &'a Source,
     set: PolicySet,
 }
 
-impl Claims<'_> {
+impl<'b> Claims<'_, 'b> {
     /// A request as the engine makes one: nothing negative, and a window that ends its length after it opens.
     fn sound(&self, context: &str) -> String {
         let mut sound = format!(
@@ -120,8 +123,15 @@ impl Claims<'_> {
     }
 
     /// Both evidences alike but for what is compared.
-    fn alike(&self, window: bool, approvals: bool) -> String {
+    fn alike(&self, action: Action, window: bool, approvals: bool) -> String {
         let (one, two) = ("context.one", "context.two");
+        let past = match action {
+            Action::Activate => None,
+            Action::BreakGlass => Some("open_reviews"),
+            Action::Extend => Some("extensions"),
+        };
+        let past =
+            past.map(|count| format!("{one}.{count} >= 0 && {one}.{count} == {two}.{count}"));
         let mut parts = vec![
             format!("{one}.reason == {two}.reason"),
             format!(
@@ -131,6 +141,7 @@ impl Claims<'_> {
         for part in ["opens_at", "weekday", "time_of_day"] {
             parts.push(format!("{one}.window.{part} == {two}.window.{part}"));
         }
+        parts.extend(past);
         if window {
             parts.push(format!("{one}.window.duration == {two}.window.duration"));
         }
@@ -142,54 +153,66 @@ impl Claims<'_> {
         parts.join(" && ")
     }
 
-    fn more_approvals(&self) -> Result<Claim, Unreadable> {
+    fn more_approvals(&self) -> Result<Claim<'b>, Unreadable> {
         let more: Vec<String> = self
             .bundle
             .kinds()
             .map(|kind| format!("context.two.approvals.{kind} >= context.one.approvals.{kind}"))
             .collect();
         self.monotone(
-            "more approvals never take anything away, of what `activate` gives",
-            &self.alike(true, false),
+            "more approvals never take anything away",
+            |action| self.alike(action, true, false),
             &more.join(" && "),
         )
     }
 
-    fn shorter_window(&self) -> Result<Claim, Unreadable> {
+    fn shorter_window(&self) -> Result<Claim<'b>, Unreadable> {
         self.monotone(
-            "a shorter window is never refused where a longer one is given, by `activate`",
-            &self.alike(false, true),
+            "a shorter window is never refused where a longer one is given",
+            |action| self.alike(action, false, true),
             "context.two.window.duration <= context.one.window.duration",
         )
     }
 
-    fn monotone(&self, text: &str, alike: &str, compared: &str) -> Result<Claim, Unreadable> {
+    /// By each action that the schema declares.
+    fn monotone(
+        &self,
+        text: &str,
+        alike: impl Fn(Action) -> String,
+        compared: &str,
+    ) -> Result<Claim<'b>, Unreadable> {
         let (one, two) = (self.sound("context.one"), self.sound("context.two"));
-        let assumed = format!("{one} && {two} && {alike} && {compared}");
-        let Twice { schema, one, two } = self.source.twice(&assumed)?;
-        let questions = self
-            .source
-            .activating()
-            .into_iter()
-            .map(|environment| Question {
+        let mut questions = Vec::new();
+        for action in Action::ALL {
+            let environments = self.source.asking(&[action]);
+            if environments.is_empty() {
+                continue;
+            }
+            let assumed = format!("{one} && {two} && {} && {compared}", alike(action));
+            let Twice { schema, one, two } = self.source.twice(action, &assumed)?;
+            questions.extend(environments.into_iter().map(|environment| Question {
                 schema: schema.clone(),
                 environment,
                 about: What::Implies(one.clone(), two.clone()),
-            });
+                decided: Vec::new(),
+            }));
+        }
         Ok(Claim {
             kind: Kind::Monotone,
             text: text.to_owned(),
             place: None,
             rests_on: Vec::new(),
-            asks: Asks::Each(questions.collect()),
+            asks: Asks::Each(questions),
         })
     }
 
-    fn nothing_new(&self, base: &Source) -> Result<Claim, Unreadable> {
+    fn nothing_new(&self, before: &'b Bundle, base: &Source) -> Result<Claim<'b>, Unreadable> {
         let (new, base) = (self.source.set_when(&self.sound("context"))?, base.set()?);
         let implies = |environments: Vec<RequestEnv>, new: &PolicySet| {
-            let question =
-                |environment| self.question(environment, What::Implies(new.clone(), base.clone()));
+            let question = |environment| Question {
+                decided: vec![(self.bundle, true), (before, false)],
+                ..self.question(environment, What::Implies(new.clone(), base.clone()))
+            };
             environments.into_iter().map(question).collect::<Vec<_>>()
         };
         let mut questions = implies(self.source.asking(&Action::ALL), &new);
@@ -203,7 +226,7 @@ impl Claims<'_> {
         })
     }
 
-    fn never_errors(&self, policy: &Policy) -> Claim {
+    fn never_errors(&self, policy: &Policy) -> Claim<'b> {
         let environments = self.source.all().into_iter();
         let ask =
             |environment| self.question(environment, What::NeverErrors(Box::new(policy.clone())));
@@ -217,9 +240,9 @@ impl Claims<'_> {
     }
 
     /// A forbid that matches something, a permit that gives something which no forbid takes.
-    fn alive(&self, policy: &Policy) -> Result<Claim, Unreadable> {
+    fn alive(&self, policy: &Policy) -> Result<Claim<'b>, Unreadable> {
         let environments = self.source.all().into_iter();
-        let (does, questions): (_, Vec<Question>) = match forbids(policy) {
+        let (does, questions): (_, Vec<Question<'b>>) = match forbids(policy) {
             true => {
                 let about = || What::Matches(Box::new(policy.clone()));
                 let ask = |environment| self.question(environment, about());
@@ -244,11 +267,23 @@ impl Claims<'_> {
         })
     }
 
-    fn question(&self, environment: RequestEnv, about: What) -> Question {
+    fn question(&self, environment: RequestEnv, about: What) -> Question<'b> {
         Question {
             schema: self.source.schema.clone(),
             environment,
             about,
+            decided: Vec::new(),
+        }
+    }
+
+    /// Nothing that the bundle allows is allowed by these.
+    fn never(&self, environment: RequestEnv, broken: &PolicySet) -> Question<'b> {
+        Question {
+            decided: vec![(self.bundle, true)],
+            ..self.question(
+                environment,
+                What::Disjoint(self.set.clone(), broken.clone()),
+            )
         }
     }
 
@@ -265,7 +300,7 @@ impl Claims<'_> {
         place: &Place,
         invariant: &Invariant,
         promise: Promise,
-    ) -> Result<Claim, Unreadable> {
+    ) -> Result<Claim<'b>, Unreadable> {
         let (asks, rests_on) = match promise {
             Promise::Longest(longest) => {
                 let breaks = format!(
@@ -336,7 +371,7 @@ impl Claims<'_> {
     }
 
     /// Nothing that the policies allow is one of those whom the promise is about, and breaks it.
-    fn disjoint(&self, about: &About, breaks: &str) -> Result<(Asks, Vec<String>), Unreadable> {
+    fn disjoint(&self, about: &About, breaks: &str) -> Result<(Asks<'b>, Vec<String>), Unreadable> {
         let sound = self.sound("context");
         let (rows, rests_on) = self.rows(about);
         let mut questions = Vec::new();
@@ -348,12 +383,12 @@ impl Claims<'_> {
             let condition = format!("{whom} && {rows} && {sound} && {breaks}");
             let broken = permit_when("broken", &condition)?;
             let broken = PolicySet::from_policies([broken]).map_err(Unreadable::of)?;
-            questions.push(self.question(environment, What::Disjoint(self.set.clone(), broken)));
+            questions.push(self.never(environment, &broken));
         }
         Ok((Asks::Each(questions), rests_on))
     }
 
-    fn no_self_approval(&self, about: &About) -> Result<Asks, Unreadable> {
+    fn no_self_approval(&self, about: &About) -> Result<Asks<'b>, Unreadable> {
         if about.who.is_some() || !about.except.is_empty() || about.scopes.is_some() {
             return Ok(Asks::Nothing(
                 "it makes exceptions, which a proof of it does not know; it is checked by enumeration",
@@ -361,9 +396,8 @@ impl Claims<'_> {
         }
         let own = permit_when("own", "context.requester == principal")?;
         let own = PolicySet::from_policies([own]).map_err(Unreadable::of)?;
-        let questions = self.source.consenting().into_iter().map(|environment| {
-            self.question(environment, What::Disjoint(self.set.clone(), own.clone()))
-        });
+        let environments = self.source.consenting().into_iter();
+        let questions = environments.map(|environment| self.never(environment, &own));
         Ok(Asks::Each(questions.collect()))
     }
 

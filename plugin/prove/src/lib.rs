@@ -1,8 +1,9 @@
 //! Proofs about a bundle, for every principal and request there could be, where enumeration knows today's people only.
 //!
 //! Cedar's symbolic compiler turns a claim into a formula that has a solution exactly when a counterexample exists, and the
-//! solver cvc5 looks for one. What comes is one of three: *proved*, *refuted* by a request that is shown and put to Cedar's own
-//! authorizer once more, or *not proved*, which is never the same as safe. A proof rests on the solver and on the symbolic
+//! solver cvc5 looks for one. What comes is one of three: *proved*, *refuted* by a request that is shown, and that Cedar's own
+//! authorizer and the engine's evaluation of real requests were asked about once more, or *not proved*, which is never the
+//! same as safe. A proof rests on the solver and on the symbolic
 //! compiler; what else it rests on, such as a row of the catalog, it says.
 
 mod ask;
@@ -12,6 +13,7 @@ mod solver;
 mod source;
 
 use serde::Serialize;
+use writ_engine::Bundle;
 use writ_engine::bundle::BundleFiles;
 use writ_engine::suite::{Place, Suite};
 
@@ -109,6 +111,9 @@ pub async fn prove(
     let bundle = suite
         .bundle()
         .ok_or_else(|| Unreadable::of("there is none"))?;
+    let before = base.map(Bundle::load).transpose();
+    let before = before.map_err(|report| Unreadable::of(format!("of the base, {report}")))?;
+    let base = before.as_ref().zip(base);
     let mut solver = solver.map(solver::Running::new);
     let mut answers = Vec::new();
     for claim in claim::all(bundle, files, suite, base, kinds)? {

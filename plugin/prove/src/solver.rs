@@ -41,6 +41,11 @@ impl Solver {
     pub fn at(path: &Path) -> Solver {
         Solver(path.to_owned())
     }
+
+    /// Which program it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 /// A solver that runs, or will when it is asked.

@@ -11,9 +11,6 @@ use writ_engine::bundle::{BundleFiles, SCHEMA};
 
 use crate::Unreadable;
 
-/// The action that opens a window.
-pub(crate) const ACTIVATE: &str = "activate";
-
 /// The group of the actions that are kinds of approval.
 const APPROVE: &str = "approve";
 
@@ -77,19 +74,10 @@ impl Source {
         PolicySet::from_policies(forbids.chain([permit]).cloned()).map_err(Unreadable::of)
     }
 
-    /// The kinds of principals that may ask to open a window, each with what there is to ask for.
-    pub(crate) fn activating(&self) -> Vec<RequestEnv> {
-        self.environments(|action| action == ACTIVATE)
-    }
-
-    /// The same for each of these actions, as far as the schema declares them.
+    /// The kinds of principals that may ask for a window by one of these actions, each with what there is to ask for; none
+    /// for an action that the schema leaves out.
     pub(crate) fn asking(&self, actions: &[Action]) -> Vec<RequestEnv> {
-        let named = |action: &Action| match action {
-            Action::Activate => ACTIVATE,
-            Action::BreakGlass => "breakGlass",
-            Action::Extend => "extend",
-        };
-        self.environments(|action| actions.iter().any(|asked| named(asked) == action))
+        self.environments(|action| actions.iter().any(|asked| named(*asked) == action))
     }
 
     /// The kinds of consent there are.
@@ -127,14 +115,16 @@ impl Source {
             .map(|(name, action)| (name.as_str(), action))
     }
 
-    /// The policies with the evidence twice, where `assumed` says how the second stands to the first.
-    pub(crate) fn twice(&self, assumed: &str) -> Result<Twice, Unreadable> {
+    /// The policies with the evidence of this action twice, where `assumed` says how the second stands to the first.
+    pub(crate) fn twice(&self, action: Action, assumed: &str) -> Result<Twice, Unreadable> {
         let mut schema = self.schema_json.clone();
+        let action = named(action);
         let Some(context) = schema
-            .pointer_mut("//actions/activate/appliesTo/context")
+            .pointer_mut(&format!("//actions/{action}/appliesTo/context"))
             .filter(|context| !context.is_null())
         else {
-            return Err(Unreadable::of("the action `activate` has no context"));
+            let message = format!("the action `{action}` has no context");
+            return Err(Unreadable::of(message));
         };
         let once = context.take();
         *context = json!({ "type": "Record", "attributes": { "one": once, "two": once } });
@@ -150,6 +140,15 @@ impl Source {
                 policy
             })?,
         })
+    }
+}
+
+/// What the schema calls it.
+fn named(action: Action) -> &'static str {
+    match action {
+        Action::Activate => "activate",
+        Action::BreakGlass => "breakGlass",
+        Action::Extend => "extend",
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) use format::{WIDTH_MAX, format};
 pub use load::{ANNOTATIONS, ID_MAX, LEVEL_MAX};
 pub(crate) use mutants::Mutant;
 pub use nesting::{DECLARATIONS_MAX, NESTING_MAX, OPERATORS_MAX, TOKENS_MAX};
-pub(crate) use points::{Points, Text};
+pub(crate) use points::{Belongs, Points, Text};
 
 /// The name of the schema's file within the bundle.
 pub const SCHEMA_FILE: &str = "schema.cedarschema";

@@ -24,9 +24,9 @@ pub(crate) enum Text {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Points {
     /// Literals compared with `context.window.opens_at`.
-    pub(crate) opens_at: BTreeSet<Moment>,
+    pub(crate) opens_at: BTreeMap<Moment, Belongs>,
     /// Literals compared with `context.window.closes_at`.
-    pub(crate) closes_at: BTreeSet<Moment>,
+    pub(crate) closes_at: BTreeMap<Moment, Belongs>,
     /// Whether `context.window.weekday` is looked at.
     pub(crate) weekday: bool,
     /// Whether `context.window.time_of_day` is.
@@ -41,11 +41,50 @@ pub(crate) struct Points {
     pub(crate) texts: BTreeMap<Text, BTreeSet<String>>,
 }
 
+/// Whether a moment that policies name belongs, for them, to the time before it or to the time after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belongs {
+    /// To the time before: `<=` and `>` answer at it as they did before.
+    Before,
+    /// To the time after: `<` and `>=` answer at it as they will after.
+    After,
+    /// To neither: it is named by itself, or two comparisons do not agree.
+    Neither,
+}
+
+impl From<BinaryOp> for Belongs {
+    fn from(op: BinaryOp) -> Belongs {
+        match op {
+            BinaryOp::LessEq | BinaryOp::Greater => Belongs::Before,
+            BinaryOp::Less | BinaryOp::GreaterEq => Belongs::After,
+            _ => Belongs::Neither,
+        }
+    }
+}
+
+/// Notes what comparisons say of where these moments belong.
+fn note(
+    moments: &mut BTreeMap<Moment, Belongs>,
+    more: impl IntoIterator<Item = Moment>,
+    belongs: Belongs,
+) {
+    for moment in more {
+        let known = moments.entry(moment).or_insert(belongs);
+        if *known != belongs {
+            *known = Belongs::Neither;
+        }
+    }
+}
+
 impl Points {
     /// Takes over what another set has.
     pub(crate) fn merge(&mut self, other: Points) {
-        self.opens_at.extend(other.opens_at);
-        self.closes_at.extend(other.closes_at);
+        for (moment, belongs) in other.opens_at {
+            note(&mut self.opens_at, [moment], belongs);
+        }
+        for (moment, belongs) in other.closes_at {
+            note(&mut self.closes_at, [moment], belongs);
+        }
         self.weekday |= other.weekday;
         self.time_of_day |= other.time_of_day;
         self.times_s.extend(other.times_s);
@@ -115,11 +154,10 @@ impl Points {
         let mut values = BTreeSet::new();
         each(&condition.expr, &mut |inner| {
             if let Some(compared) = comparison(inner) {
+                let moment = Moment::from_ms(compared.literal);
                 match compared.evidence {
-                    Evidence::OpensAt => self.opens_at.extend(Moment::from_ms(compared.literal)),
-                    Evidence::ClosesAt => {
-                        self.closes_at.extend(Moment::from_ms(compared.literal));
-                    }
+                    Evidence::OpensAt => note(&mut self.opens_at, moment, compared.op.into()),
+                    Evidence::ClosesAt => note(&mut self.closes_at, moment, compared.op.into()),
                     Evidence::OpenReviews => self.open_reviews.extend(turns(&compared)),
                     Evidence::Extensions => self.extensions.extend(turns(&compared)),
                     Evidence::Duration | Evidence::Approvals(_) => {}

@@ -39,6 +39,9 @@ who_can "db-read" {
   granted        = { "2h" = ["sam"] }
   needs_approval = { "4h" = ["mia", "sam"] }
   denied         = ["group:engineering"]
+  break_glass {
+    granted = { "1h" = ["sam"] }
+  }
 }
 
 invariant "the pager waits for someone too" {

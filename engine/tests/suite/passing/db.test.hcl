@@ -26,5 +26,6 @@ test "an engineer" {
   who_can "db-read" {
     granted        = { "1h" = ["sam"] }
     needs_approval = { "4h" = ["group:engineering"] }
+    extend {}
   }
 }

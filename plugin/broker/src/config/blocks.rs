@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tracing::Level;
+use writ_api::address::Address;
 use writ_engine::bundle::hcl::{Placed, Reader, Value};
 use writ_engine::digest::{CommitId, NotACommitId};
 
@@ -14,6 +15,7 @@ use crate::bundle::{BranchSettings, Rewrite, Signed, Source};
 use crate::identity::{Algorithm, IssuerConfig, IssuerKind};
 use crate::limits::SOCKET_PATH_MAX;
 use crate::logging::Format;
+use crate::notices::NoticesSettings;
 
 /// The file, or `None` when something in it is wrong, which the document then says.
 pub(super) fn config(mut file: Reader<'_>, folder: &Path) -> Option<Config> {
@@ -28,6 +30,10 @@ pub(super) fn config(mut file: Reader<'_>, folder: &Path) -> Option<Config> {
     let aws = file
         .required_block("aws")
         .and_then(|block| aws(block, folder));
+    let notices = match file.block("notices") {
+        Some(block) => notices(block, folder).map(Some),
+        None => Some(None),
+    };
     let log = match file.block("log") {
         Some(block) => log(block),
         None => Some(Log::default()),
@@ -39,6 +45,7 @@ pub(super) fn config(mut file: Reader<'_>, folder: &Path) -> Option<Config> {
         bundle: bundle?,
         issuers: issuers?,
         aws: aws?,
+        notices: notices?,
         log: log?,
     })
 }
@@ -470,7 +477,7 @@ fn credentials(
 }
 
 fn check_endpoint(text: &str) -> Result<String, String> {
-    writ_api::address::Address::parse(text)
+    Address::parse(text)
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
 }
@@ -483,6 +490,18 @@ fn check_external_id(text: &str) -> Result<String, String> {
             .all(|c| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c));
     fits.then(|| text.to_owned()).ok_or_else(|| {
         "an external id has 2 to 1,224 of letters, digits and `_+=,.@:/-`".to_owned()
+    })
+}
+
+fn notices(mut block: Reader<'_>, folder: &Path) -> Option<NoticesSettings> {
+    let url = block.required_parsed("url", Address::parse);
+    let secret_file = block.required_string("secret_file");
+    let ca_cert_file = block.string("ca_cert_file");
+    block.finish();
+    Some(NoticesSettings {
+        url: url?.value,
+        secret_file: path(folder, secret_file?),
+        ca_cert_file: ca_cert_file.map(|it| path(folder, it)),
     })
 }
 

@@ -1,5 +1,5 @@
 //! The configuration file, `writ.hcl`: where the broker listens, keeps its record, finds its policies, whom it believes,
-//! and how it reaches AWS.
+//! how it reaches AWS, and who takes its notices.
 //!
 //! ```hcl
 //! listener "tcp" {                      # or: listener "unix" { path = "/run/writ/writ.sock" }
@@ -65,6 +65,12 @@
 //!   }
 //! }
 //!
+//! notices {                             # may be left out: then nobody is told of anything but who looks
+//!   url         = "https://hooks.example.com/writ"   # one receiver, which tells people; http:// only on loopback
+//!   secret_file = "notices.secret"      # `whsec_` and 24 to 64 bytes in base64, by which each notice is signed
+//!   # ca_cert_file = "ca.pem"           # default: the system's
+//! }
+//!
 //! log {                                 # may be left out
 //!   format = "json"                     # default: "json"; or "terminal"
 //!   level  = "info"                     # default: "info"; or "error", "warn", "debug", "trace"
@@ -89,6 +95,7 @@ use crate::bundle::Source;
 use crate::identity::IssuerConfig;
 use crate::limits::CONFIG_MAX;
 use crate::logging::Format;
+use crate::notices::NoticesSettings;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -103,6 +110,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// How AWS is reached.
     pub aws: AwsSettings,
+    /// Who takes the notices, if somebody does.
+    pub notices: Option<NoticesSettings>,
     /// How the log is written.
     pub log: Log,
 }

@@ -34,6 +34,11 @@ issuer "github" {
 aws {
   credentials = "web-identity"
 }
+notices {
+  url          = "https://hooks.example.com/writ?team=payments"
+  secret_file  = "notices.secret"
+  ca_cert_file = "/etc/writ/ca.pem"
+}
 log {
   format = "terminal"
   level  = "debug"
@@ -69,6 +74,13 @@ fn a_whole_file_is_read_and_its_paths_are_relative_to_it() {
     assert_eq!(github.algorithms, [Algorithm::Rs256]);
     assert_eq!(config.aws.credentials, CredentialSource::WebIdentity);
     assert_eq!(config.log.level, Level::DEBUG);
+    let notices = config.notices.unwrap();
+    assert_eq!(notices.url.host(), "hooks.example.com");
+    assert_eq!(notices.secret_file, Path::new("/etc/writ.d/notices.secret"));
+    assert_eq!(
+        notices.ca_cert_file.as_deref(),
+        Some(Path::new("/etc/writ/ca.pem"))
+    );
 }
 
 #[test]
@@ -81,6 +93,9 @@ fn the_defaults_are_the_careful_ones() {
     assert_eq!(config.log, Log::default());
     assert!(config.aws.role_session);
     assert_eq!(config.aws.endpoint_url, None);
+    let (before, rest) = WHOLE.split_once("notices {").unwrap();
+    let silent = format!("{before}{}", &rest[rest.find("log {").unwrap()..]);
+    assert_eq!(parse(&silent).unwrap().notices, None);
 }
 
 #[test]
@@ -159,6 +174,31 @@ fn each_mistake_is_named_with_what_would_work() {
             "aws {",
             "aws {\n  revoker {\n    credentials = \"environment\"\n    external_id = \"abc\"\n  }",
             "takes no `external_id`",
+        ),
+        ("url          =", "# url =", "lacks `url`"),
+        (
+            "\"https://hooks.example.com/writ?team=payments\"",
+            "\"http://hooks.example.com/\"",
+            "not encrypted",
+        ),
+        (
+            "\"https://hooks.example.com/writ?team=payments\"",
+            "\"https://169.254.169.254/\"",
+            "may not be dialled",
+        ),
+        ("secret_file  =", "secret       =", "takes no `secret`"),
+        ("secret_file  =", "# secret_file =", "lacks `secret_file`"),
+        (
+            "\"notices.secret\"",
+            "[\"notices.secret\"]",
+            "must be a string",
+        ),
+        ("ca_cert_file =", "ca_file =", "takes no `ca_file`"),
+        ("notices {", "notice {", "did you mean `notices`"),
+        (
+            "notices {",
+            "notices {\n}\nnotices {",
+            "more than one `notices` block",
         ),
         (
             "format = \"terminal\"",

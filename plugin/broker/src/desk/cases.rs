@@ -1,11 +1,12 @@
 //! The state: every case, rebuilt from the journal at start and kept by its commits. Nothing else writes it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 use writ_engine::case::NoStory;
 use writ_engine::event::Fact;
+use writ_engine::notice;
 use writ_engine::{Case, Moment, PrincipalId, RequestId, UserId};
 
 use super::lending::Lent;
@@ -28,6 +29,8 @@ pub(super) struct Projection {
     watchers: HashMap<RequestId, watch::Sender<u64>>,
     // Emergencies that were ever asked for: few.
     emergencies: BTreeSet<RequestId>,
+    // Cases of which people may still have to be told something.
+    untold: HashSet<RequestId>,
     revocations: Revocations,
     lent: Lent,
     // Set when a committed event makes no story: a fault of ours. Nothing is decided from such a state.
@@ -118,6 +121,17 @@ impl Cases {
         projection.revocations.forget(now);
     }
 
+    /// Forgets the cases of which nothing is to be told any more.
+    pub(super) fn forget_told(&self, now: Moment) {
+        let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Projection { by_id, untold, .. } = &mut *projection;
+        untold.retain(|id| {
+            by_id
+                .get(id)
+                .is_some_and(|row| !notice::settled(&row.case, now))
+        });
+    }
+
     /// How many of a principal's requests are open at `now`.
     pub(super) fn open_requests(&self, principal: &PrincipalId, now: Moment) -> usize {
         let mut projection = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -194,6 +208,7 @@ impl Projection {
                 }
             }
         }
+        self.note_untold(id, stored.event.at);
         self.wake(std::slice::from_ref(id));
         Ok(())
     }
@@ -221,6 +236,15 @@ impl Projection {
         }
     }
 
+    fn note_untold(&mut self, id: &RequestId, at: Moment) {
+        let case = self.by_id.get(id).map(|row| &row.case);
+        if case.is_none_or(|case| notice::settled(case, at)) {
+            self.untold.remove(id);
+        } else if !self.untold.contains(id) {
+            self.untold.insert(id.clone());
+        }
+    }
+
     fn wake(&self, requests: &[RequestId]) {
         for watcher in requests.iter().filter_map(|id| self.watchers.get(id)) {
             watcher.send_modify(|version| *version += 1);
@@ -231,6 +255,17 @@ impl Projection {
     pub(super) fn emergencies(&self) -> impl Iterator<Item = &Case> {
         let rows = self.emergencies.iter().filter_map(|id| self.by_id.get(id));
         rows.map(|row| &row.case)
+    }
+
+    /// The cases of which people may still have to be told something.
+    pub(super) fn untold(&self) -> impl Iterator<Item = &Case> {
+        let rows = self.untold.iter().filter_map(|id| self.by_id.get(id));
+        rows.map(|row| &row.case)
+    }
+
+    /// Whether a case is one of them.
+    pub(super) fn is_untold(&self, id: &RequestId) -> bool {
+        self.untold.contains(id)
     }
 
     /// What is denied at AWS.

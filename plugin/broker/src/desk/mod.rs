@@ -17,6 +17,7 @@ mod reviewing;
 mod revocations;
 mod revoking;
 mod showing;
+mod telling;
 pub mod view;
 
 use std::path::Path;
@@ -32,6 +33,7 @@ use crate::aws::Aws;
 use crate::bundle::{BundleSlot, InForce, Refusal};
 use crate::clock::Clock;
 use crate::journal::{AppendError, Entry, Journal, OpenError, SigningKey};
+use crate::notices::Receiver;
 use crate::room::Room;
 use cases::Cases;
 pub use issuing::{ATTEMPTS_MAX, BACKOFF_MS};
@@ -40,13 +42,23 @@ use locks::Locks;
 pub use reading::{Follow, SCAN_MAX, SHORT_ID_MIN};
 use revoking::Revoking;
 pub use revoking::{ALARM_AFTER_S, LOOK_AGAIN_S, PersonRevoked, RETRY_MAX_S, RETRY_MIN_S};
+use telling::Telling;
+pub use telling::UNTOLD_ALARM_AFTER_S;
 pub use view::{
-    Ask, CaseView, Consent, EscalationView, Filter, IssuedSession, Page, Refused, RevocationStep,
+    Announced, Ask, CaseView, Consent, Filter, IssuedSession, Page, Refused, RevocationStep,
     RevocationView, Wish,
 };
 
 /// Open requests one principal may have: more than anyone can use at once, few enough that nobody can bury the approvers.
 pub const OPEN_REQUESTS_MAX: usize = 20;
+
+/// Whom the desk reaches besides its callers.
+pub struct Outside {
+    /// AWS.
+    pub aws: Aws,
+    /// Who takes the notices, if somebody does.
+    pub notices: Option<Receiver>,
+}
 
 /// Everything a call needs.
 pub struct Desk {
@@ -57,6 +69,7 @@ pub struct Desk {
     room: Room,
     aws: Aws,
     revoking: Revoking,
+    telling: Telling,
     // A case's commands one after another; a principal's requests likewise, so that one key makes one request.
     cases_locked: Locks<RequestId>,
     principals_locked: Locks<PrincipalId>,
@@ -77,7 +90,7 @@ impl Desk {
         bundle: Arc<BundleSlot>,
         clock: Clock,
         room: Room,
-        aws: Aws,
+        outside: Outside,
     ) -> Result<Arc<Desk>, DeskError> {
         let cases = Arc::new(Cases::default());
         let committed = Arc::clone(&cases);
@@ -113,8 +126,9 @@ impl Desk {
             bundle,
             clock,
             room,
-            aws,
+            aws: outside.aws,
             revoking: Revoking::default(),
+            telling: Telling::to(outside.notices),
             cases_locked: Locks::new(),
             principals_locked: Locks::new(),
             emergencies_locked: Locks::new(),
@@ -210,11 +224,13 @@ impl Desk {
     ) -> Result<(), AppendError> {
         let event = Event { at, fact };
         self.follows(&event)?;
+        let asked = matches!(event.fact, Fact::Requested { .. });
         let entry = Entry { event, texts };
-        self.journal
-            .append_holding(vec![entry], turn)
-            .await
-            .map(|_| ())
+        self.journal.append_holding(vec![entry], turn).await?;
+        if asked {
+            self.telling.woken.notify_one();
+        }
+        Ok(())
     }
 }
 

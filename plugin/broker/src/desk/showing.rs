@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 use writ_engine::case::{Question, Review};
 use writ_engine::decide::{
     Standing, announced_to, decide_extension, decide_for, kinds_lent, kinds_permitted, may_review,
-    may_view, members,
+    may_view,
 };
-use writ_engine::{Bundle, Case, Moment, Principal, PrincipalId, State, UserId};
+use writ_engine::notice::{self, asked_next};
+use writ_engine::{Bundle, Case, Moment, Principal, PrincipalId, State};
 
 use super::Desk;
 use super::cases::{Projection, Row};
-use super::view::{
-    CaseView, EscalationView, Filter, RevocationStep, RevocationView, person_behind,
-};
+use super::view::{CaseView, Filter, RevocationStep, RevocationView, person_behind};
 
 /// The most people a view names as told, or as asked next.
 const NAMED_MAX: usize = 50;
@@ -124,9 +123,11 @@ impl Desk {
             revoked: row.revoked.clone(),
             finding: row.finding.clone(),
             announced_to: announced_to.into_iter().take(NAMED_MAX).collect(),
+            announced: self.announced(case),
+            notice_at: notice::next(bundle, case, now),
             revocation: self.revocation(cases, case, now),
             escalation: match with_decision {
-                true => escalation(bundle, case, now),
+                true => asked_next(bundle, case, NAMED_MAX, now),
                 false => None,
             },
         }
@@ -164,25 +165,4 @@ impl Desk {
             answer: answer.filter(|_| waits),
         })
     }
-}
-
-/// Whom the scope asks next, once its time has come: those of the group whom the policy lets approve. Being asked gives
-/// nobody a right.
-fn escalation(bundle: &Bundle, case: &Case, now: Moment) -> Option<EscalationView> {
-    let request = case.request();
-    let terms = bundle.scope(&request.scope)?.escalation.as_ref()?;
-    let since = request.requested_at.plus_s(terms.after_s);
-    if case.state(now) != State::Pending || now < since {
-        return None;
-    }
-    let may = |person: &UserId| !kinds_permitted(bundle, case, person, now).is_empty();
-    Some(EscalationView {
-        since,
-        group: terms.to.clone(),
-        people: members(bundle, &terms.to)
-            .into_iter()
-            .filter(may)
-            .take(NAMED_MAX)
-            .collect(),
-    })
 }

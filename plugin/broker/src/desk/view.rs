@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use writ_engine::bundle::directory::Directory;
 use writ_engine::decide::{Allowed, Denied, NeedsApproval};
 use writ_engine::digest::Digest;
+use writ_engine::notice::AskedNext;
 use writ_engine::{Case, Decision, Duration, Moment, PrincipalId, RequestId, UserId};
 use zeroize::Zeroizing;
 
@@ -70,10 +71,14 @@ pub struct CaseView {
     pub finding: Option<String>,
     /// Who is told of an emergency, by name.
     pub announced_to: BTreeSet<UserId>,
+    /// Whether they were; `None` for what is no emergency.
+    pub announced: Option<Announced>,
+    /// When people are next told of something by the clock alone: that it escalates, or that a review is late.
+    pub notice_at: Option<Moment>,
     /// What becomes of the sessions at AWS after an early end.
     pub revocation: Option<RevocationView>,
     /// Whom the scope asks next, once nobody has decided for a while.
-    pub escalation: Option<EscalationView>,
+    pub escalation: Option<AskedNext>,
 }
 
 /// How far an early end has come at AWS.
@@ -108,15 +113,15 @@ pub enum RevocationStep {
     NotPossible,
 }
 
-/// Who is asked next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EscalationView {
-    /// Since when.
-    pub since: Moment,
-    /// Which group.
-    pub group: String,
-    /// Its people whom the policy lets approve.
-    pub people: BTreeSet<UserId>,
+/// Whether the people whom an emergency is announced to were told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// The receiver of notices took it.
+    At(Moment),
+    /// Not yet.
+    Waiting,
+    /// The broker has no receiver of notices: they learn of it when they look.
+    NotPossible,
 }
 
 /// Which of the visible cases.

@@ -85,6 +85,7 @@ pub(super) fn commitment(fact: &Fact) -> Option<Commitment> {
         | Fact::DelegationEnded { .. }
         | Fact::Approved { .. }
         | Fact::Kept { .. }
+        | Fact::Notified { .. }
         | Fact::Withdrawn { .. }
         | Fact::IssueIntended { .. }
         | Fact::Issued { .. }

@@ -10,18 +10,20 @@ use crate::aws::Aws;
 use crate::bundle::{BundleSlot, Refusal};
 use crate::clock::Clock;
 use crate::config::{Config, Store};
-use crate::desk::{Desk, DeskError};
+use crate::desk::{Desk, DeskError, Outside};
 use crate::identity::Verifier;
 use crate::journal::SigningKey;
+use crate::notices::Receiver;
 use crate::room::Room;
 
 /// What does not need the journal.
 pub(super) struct Parts {
     pub(super) bundle: Arc<BundleSlot>,
     pub(super) verifier: Verifier,
+    pub(super) receiver: Option<Receiver>,
 }
 
-/// Loads the bundle and the issuers, and checks that they fit.
+/// Loads the bundle, the issuers and the secret of the notices, and checks that they fit.
 pub(super) async fn load(config: &Config) -> Result<Parts, ServeError> {
     let source = config.bundle.clone();
     let opened = tokio::task::spawn_blocking(move || BundleSlot::open(&source));
@@ -34,13 +36,15 @@ pub(super) async fn load(config: &Config) -> Result<Parts, ServeError> {
     Ok(Parts {
         bundle: Arc::new(slot),
         verifier,
+        receiver: receiver(config)?,
     })
 }
 
 /// Opens the journal and what stands before it.
 pub(super) async fn open(
     config: &Config,
-    parts: &Parts,
+    notices: Option<Receiver>,
+    bundle: &Arc<BundleSlot>,
     clock: Clock,
     room: Room,
 ) -> Result<Arc<Desk>, ServeError> {
@@ -49,15 +53,24 @@ pub(super) async fn open(
         &config.store.path,
         key,
         &config.store.origin,
-        Arc::clone(&parts.bundle),
+        Arc::clone(bundle),
         clock,
         room,
-        Aws::new(config.aws.clone()),
+        Outside {
+            aws: Aws::new(config.aws.clone()),
+            notices,
+        },
     );
     desk.await.map_err(|error| match error {
         DeskError::Bundle(refusal) => refused(*refusal),
         DeskError::Open(_) | DeskError::Append(_) => ServeError::Desk(error),
     })
+}
+
+fn receiver(config: &Config) -> Result<Option<Receiver>, ServeError> {
+    let settings = config.notices.as_ref();
+    let receiver = settings.map(|settings| Receiver::new(settings, &config.store.origin));
+    Ok(receiver.transpose()?)
 }
 
 fn refused(refusal: Refusal) -> ServeError {
@@ -109,6 +122,7 @@ pub fn check(config: &Config) -> Result<Report, ServeError> {
     let bundle = BundleSlot::open(&config.bundle).map_err(refused)?.current();
     issuers_are_configured(config, &bundle)?;
     Verifier::new(config.issuers.clone())?;
+    receiver(config)?;
     match (
         config.store.signing_key_file.exists(),
         config.store.path.exists(),

@@ -22,6 +22,7 @@ use tonic_health::pb::health_server::HealthServer;
 use writ_api::v1::journal_service_server::JournalServiceServer;
 use writ_api::v1::request_service_server::RequestServiceServer;
 use writ_api::v1::scope_service_server::ScopeServiceServer;
+use writ_engine::Scope;
 use writ_engine::bundle::Report;
 use writ_engine::digest::CommitId;
 
@@ -36,6 +37,7 @@ use crate::limits::{
     KEEPALIVE_TIMEOUT_S, MESSAGE_MAX, PENDING_RESETS_MAX, STREAMS_PER_CONNECTION_MAX,
     UNHEARD_LOOK_MS,
 };
+use crate::notices::NoticesError;
 use crate::room::Room;
 use gate::Gate;
 
@@ -71,6 +73,9 @@ pub enum ServeError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Desk(#[from] DeskError),
+    /// Notices could not be given.
+    #[error(transparent)]
+    Notices(#[from] NoticesError),
     /// The place to listen cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -154,7 +159,7 @@ impl Broker {
         };
         let parts = assemble::load(&config).await?;
         let bound = listen::Bound::bind(&config.listener).await?;
-        let desk = assemble::open(&config, &parts, clock, room).await?;
+        let desk = assemble::open(&config, parts.receiver, &parts.bundle, clock, room).await?;
 
         let at = bound.at().clone();
         let (stop, stopping) = watch::channel(false);
@@ -193,6 +198,11 @@ impl Broker {
         );
         tokio::spawn(end_the_unheard(Arc::clone(&desk), stopping.clone()));
         tokio::spawn(carry_out_revocations(Arc::clone(&desk), stopping.clone()));
+        if desk.gives_notices() {
+            tokio::spawn(give_notices(Arc::clone(&desk), stopping.clone()));
+        } else {
+            warn_of_silence(&desk);
+        }
         let (reloads, asked) = mpsc::channel(1);
         tokio::spawn(keep_bundle(
             parts.bundle,
@@ -308,6 +318,36 @@ async fn carry_out_revocations(desk: Arc<Desk>, stopping: watch::Receiver<bool>)
             () = desk.woken_to_revoke() => {}
             () = &mut stop => return,
         }
+    }
+}
+
+/// Gives every notice that is due, until the broker stops; the next start goes on from the record.
+async fn give_notices(desk: Arc<Desk>, stopping: watch::Receiver<bool>) {
+    let stop = told_to_stop(stopping);
+    tokio::pin!(stop);
+    loop {
+        let pause = tokio::select! {
+            pause = desk.tell_next() => pause,
+            () = &mut stop => return,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = desk.woken_to_tell() => {}
+            () = &mut stop => return,
+        }
+    }
+}
+
+/// A scope that names people to be told promises something that nobody keeps.
+fn warn_of_silence(desk: &Desk) {
+    let bundle = desk.bundle();
+    let names_people = |scope: &&Scope| scope.break_glass.is_some() || scope.escalation.is_some();
+    let scopes = bundle.scopes().filter(names_people).count();
+    if scopes > 0 {
+        tracing::warn!(
+            scopes,
+            "scopes name people to be told of emergencies or asked next, and the configuration has no `notices`: nobody is told but who looks"
+        );
     }
 }
 

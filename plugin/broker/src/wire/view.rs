@@ -8,7 +8,7 @@ use writ_engine::{Case, Moment, PrincipalId, State, Window};
 use zeroize::Zeroizing;
 
 use super::{decision, span, timestamp};
-use crate::desk::{CaseView, IssuedSession, Lending, RevocationStep, RevocationView};
+use crate::desk::{Announced, CaseView, IssuedSession, Lending, RevocationStep, RevocationView};
 
 /// A request as its caller sees it.
 pub(crate) fn request(view: &CaseView) -> v1::Request {
@@ -50,18 +50,28 @@ fn approvals(case: &Case, digest: Digest) -> Vec<v1::Approval> {
 }
 
 fn break_glass(view: &CaseView) -> v1::BreakGlass {
+    use v1::break_glass::Announcement;
     let (review_by, closed) = match view.case.review() {
         Review::None => (None, None),
         Review::Open { by } => (Some(timestamp(by)), None),
         Review::Closed { reviewer, at } => (None, Some((reviewer.to_string(), timestamp(at)))),
     };
     let (reviewer, reviewed_at) = closed.unzip();
+    let (announcement, announced_at) = match view.announced {
+        Some(Announced::At(at)) => (Announcement::Taken, Some(timestamp(at))),
+        Some(Announced::Waiting) => (Announcement::Waiting, None),
+        Some(Announced::NotPossible) => (Announcement::NotPossible, None),
+        None => (Announcement::Unspecified, None),
+    };
     v1::BreakGlass {
         review_by,
         reviewer,
         reviewed_at,
         finding: view.finding.clone().unwrap_or_default(),
         announced_to: view.announced_to.iter().map(ToString::to_string).collect(),
+        announcement: announcement.into(),
+        announced_at,
+        review_overdue: matches!(view.case.review(), Review::Open { by } if by <= view.now),
     }
 }
 
@@ -195,10 +205,11 @@ fn window(window: Window) -> v1::Window {
     }
 }
 
-/// When the case changes by the clock alone, if it does: a watcher is woken then.
+/// When the case changes by the clock alone, if it does: a watcher is woken then. After its end too, while a post-review is
+/// owed and not yet late.
 pub(crate) fn next_edge(view: &CaseView) -> Option<Moment> {
     let case = &view.case;
-    match case.state(view.now) {
+    let edge = match case.state(view.now) {
         State::Pending => Some(case.request().decide_by),
         State::Approved => case.activate_by(),
         State::Active(window) => Some(window.closes_at()),
@@ -208,7 +219,8 @@ pub(crate) fn next_edge(view: &CaseView) -> Option<Moment> {
         | State::Lapsed
         | State::Released
         | State::Revoked => None,
-    }
+    };
+    edge.into_iter().chain(view.notice_at).min()
 }
 
 /// Issued credentials. The message wipes its own copy when it is dropped, the desk's when `session` is.

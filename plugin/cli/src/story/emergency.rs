@@ -1,6 +1,7 @@
 //! Break-glass in words: that it is one, who was told, and the post-review it leaves.
 
 use writ_api::v1;
+use writ_api::v1::break_glass::Announcement;
 use writ_api::v1::request::State;
 use writ_engine::Moment;
 
@@ -80,24 +81,39 @@ pub(crate) fn announcement(request: &v1::Request) -> Option<String> {
     let it = request.break_glass.as_ref()?;
     let id = super::short(&request.id);
     let told = told(it);
+    let verb = match it.announcement() {
+        Announcement::Taken | Announcement::Unspecified => "told",
+        Announcement::Waiting => "to be told",
+        Announcement::NotPossible => "not told",
+    };
     let head = MARK;
     Some(match debt(request, it) {
         Debt::None => format!(
-            "{head} told at once: {told}; once you use it a post-review is owed, by somebody else and with a deadline"
+            "{head} {verb} at once: {told}; once you use it a post-review is owed, by somebody else and with a deadline"
         ),
         Debt::Owed(by) => format!(
-            "{head} told: {told}; somebody else has to close its post-review by {}, with `writ review {id} --finding …`",
+            "{head} {verb}: {told}; somebody else has to close its post-review by {}, with `writ review {id} --finding …`",
             to_the_second(by)
         ),
         Debt::Never | Debt::Closed(_) => return None,
     })
 }
 
-/// Who was told.
+/// Who is to be told, and whether they were.
 fn told(it: &v1::BreakGlass) -> String {
-    match it.announced_to.is_empty() {
+    let who = match it.announced_to.is_empty() {
         true => "nobody: the scope names nobody to tell".to_owned(),
         false => names(&it.announced_to),
+    };
+    match it.announcement() {
+        Announcement::Unspecified => who,
+        Announcement::Taken => {
+            format!("{who} (at {})", to_the_second(it.announced_at.as_ref()))
+        }
+        Announcement::Waiting => format!("{who} (not yet: the notice is not taken)"),
+        Announcement::NotPossible => {
+            format!("{who} (the broker gives no notices: they see it when they look)")
+        }
     }
 }
 

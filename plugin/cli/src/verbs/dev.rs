@@ -97,7 +97,7 @@ writ request prod-db-read --for 1h --reason 'paged'
 eval "$(writ credentials prod-db-read)"
 writ extend ID --by 1h --reason 'not done yet'
 
-# In an emergency he breaks the glass: people are told at once, and someone else has to review it afterwards.
+# In an emergency he breaks the glass: every view is marked, and someone else has to review it afterwards.
 writ request prod-admin --for 30m --reason 'INC-99: payments are down' --break-glass
 eval "$(writ credentials prod-admin --break-glass)"
 

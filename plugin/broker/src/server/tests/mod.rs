@@ -63,6 +63,7 @@ fn config(folder: &Path, listener: Listener, issuers: [&TestIssuer; 2]) -> Confi
             external_id: None,
             revoker: None,
         },
+        notices: None,
         log: Log::default(),
     }
 }

@@ -8,7 +8,7 @@ use tokio_stream::StreamExt as _;
 use writ_api::v1;
 use writ_engine::event::Outcome;
 use writ_engine::scope::RoleArn;
-use writ_engine::{Moment, RequestId};
+use writ_engine::{Moment, Notice, RequestId};
 
 use super::show;
 use crate::clock;
@@ -17,7 +17,7 @@ use crate::document::{self, document};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::patience::Patience;
-use crate::screen::{Paint, escape};
+use crate::screen::{Paint, escape, names};
 use crate::story;
 
 pub(crate) use offline::{damaged, verifying_key};
@@ -273,6 +273,13 @@ fn who(canonical: &[u8]) -> Option<String> {
         Fact::IssueUnknown { session, .. } => format!("session {session}"),
         Fact::Revoked { by, .. } => format!("{} ended it", by.name()),
         Fact::Reviewed { reviewer, .. } => format!("{reviewer} closed the post-review"),
+        Fact::Notified { notice, people, .. } => {
+            let people: Vec<_> = people.iter().map(ToString::to_string).collect();
+            match people.is_empty() {
+                true => format!("{}, naming nobody", heard(notice)),
+                false => format!("{}, naming {}", heard(notice), names(&people)),
+            }
+        }
         Fact::RevocationWritten {
             role_arn,
             policy,
@@ -299,6 +306,16 @@ fn who(canonical: &[u8]) -> Option<String> {
             false => return None,
         },
     })
+}
+
+/// Of what people were told.
+fn heard(notice: Notice) -> &'static str {
+    match notice {
+        Notice::Emergency => "of the emergency",
+        Notice::Escalated => "that nobody has decided for a while",
+        Notice::ConsentWanted => "that consent is wanted",
+        Notice::ReviewOverdue => "that the post-review is late",
+    }
 }
 
 fn emergency(break_glass: bool) -> String {

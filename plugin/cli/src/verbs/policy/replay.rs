@@ -9,7 +9,7 @@ use writ_broker::journal::offline;
 use writ_broker::journal::verify::{Depth, verify};
 use writ_engine::decide::PolicyRef;
 use writ_engine::event::{Outcome, Verdict};
-use writ_engine::replay::{Changed, Difference, Direction, Now, Replay, Replayed, Stranger};
+use writ_engine::replay::{Changed, Difference, Direction, Now, Replay, Replayed, Step, Stranger};
 
 use crate::context::Context;
 use crate::document::{self, document};
@@ -117,13 +117,23 @@ fn of_request(paint: Paint, changed: &Changed) -> String {
     text
 }
 
+fn step(step: Step) -> &'static str {
+    match step {
+        Step::Asked | Step::Approved | Step::Issued => step.as_str(),
+        Step::ExtensionAsked => "extension asked for",
+        Step::ExtensionApproved => "extension approved",
+    }
+}
+
 /// What the record says of one moment, and what the bundle says of it.
 fn of_moment(paint: Paint, difference: &Difference) -> String {
     let mut text = format!(
         "  {}\n",
         paint.faint(&format!(
             "{} at {}, event {}",
-            difference.step, difference.at, difference.seq
+            step(difference.step),
+            difference.at,
+            difference.seq
         ))
     );
     text.push_str(&format!("    then  {}\n", then(&difference.then)));

@@ -16,6 +16,7 @@ mod random;
 mod run;
 mod seams;
 mod sts;
+mod telling;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -46,6 +47,11 @@ struct Grants {
 }
 
 async fn grants() -> Grants {
+    grants_with(|_, _| {}).await
+}
+
+/// The same with another configuration; `change` is also given the world's folder.
+async fn grants_with(change: impl FnOnce(&mut Config, &Path)) -> Grants {
     let folder = tempfile::tempdir().unwrap();
     let policies = folder.path().join("policies");
     std::fs::create_dir(&policies).unwrap();
@@ -66,6 +72,7 @@ async fn grants() -> Grants {
         file: keys,
         profile: "issuer".to_owned(),
     };
+    change(&mut config, folder.path());
     let free = Arc::new(AtomicU64::new(u64::MAX));
     let (clock, hand) = Clock::manual(noon());
     let broker = Broker::start_at(config.clone(), clock, told(&free))

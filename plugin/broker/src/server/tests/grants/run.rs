@@ -14,7 +14,7 @@ use super::seams::Seams;
 use super::*;
 use crate::aws::{Aws, RevokerSettings};
 use crate::bundle::BundleSlot;
-use crate::desk::{Ask, Consent, DeskError, Loan, PersonRevoked, Refused, Wish};
+use crate::desk::{Ask, Consent, DeskError, Loan, Outside, PersonRevoked, Refused, Wish};
 use crate::journal::SigningKey;
 use crate::journal::verify::{Depth, verify};
 
@@ -705,6 +705,7 @@ impl Run {
                     | Fact::Requested { .. }
                     | Fact::Refused { .. }
                     | Fact::Reviewed { .. }
+                    | Fact::Notified { .. }
                     | Fact::RevocationWritten { .. }
                     | Fact::RevocationVerified { .. }
                     | Fact::Delegated { .. }
@@ -823,7 +824,10 @@ async fn open(
         Arc::clone(bundle),
         clock,
         told(free),
-        Aws::new(aws),
+        Outside {
+            aws: Aws::new(aws),
+            notices: None,
+        },
     );
     let desk = match seams {
         Some(seams) => seams.patiently(desk, async {}).await.0,
