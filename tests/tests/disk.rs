@@ -104,3 +104,96 @@ async fn on_a_disk_that_others_filled_every_end_is_recorded_and_nothing_begins()
         .expect("there is room again");
     issue(&mia, &pending.id).await.expect("there is room again");
 }
+
+/// How many syncs of the journal's writer work before none does any more: some to ask and to issue with.
+const SYNCS: u32 = 9;
+
+/// A shell prelude by which the kernel refuses every further sync of each thread with EIO, as of a disk that dies. The one
+/// who refuses is the process's grandchild, so that signals and the process's end reach the broker itself.
+fn dying_disk() -> String {
+    let from = SYNCS + 1;
+    format!(
+        "exec strace -D -f -qq -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when={from}+ \"$0\" \"$@\""
+    )
+}
+
+/// Whether this machine can refuse a sync.
+fn refuses_syncs() -> bool {
+    Command::new("sh")
+        .args(["-c", &dying_disk(), "true"])
+        .output()
+        .is_ok_and(|ran| ran.status.success())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_sync_that_failed_nothing_is_acknowledged_any_more_and_nothing_acknowledged_is_gone()
+ {
+    if !refuses_syncs() {
+        let mut stderr = std::io::stderr();
+        let _ = writeln!(
+            stderr,
+            "SKIPPED a_failed_sync: strace cannot refuse a system call here"
+        );
+        return;
+    }
+    let mut world = World::start().await;
+    world.stop();
+    world.up_after(&dying_disk()).await;
+    let (mia, ci) = (world.as_person("mia").await, world.as_ci("main").await);
+
+    let active = ask(&ci, wish("payments-deploy", 600, "deploy"))
+        .await
+        .unwrap();
+    issue(&ci, &active.id).await.unwrap();
+    let mut acknowledged = vec![active.id.clone()];
+    let refused = loop {
+        assert!(acknowledged.len() < 20, "the disk did not die");
+        let asked = ask(&mia, wish("prod-db-read", 600, "INC-1")).await;
+        match asked {
+            Ok(request) => acknowledged.push(request.id),
+            Err(problem) => break problem,
+        }
+    };
+    assert_eq!(
+        refused.reason,
+        Some(Reason::JournalUnavailable),
+        "{refused:?}"
+    );
+    let calls = world.sandbox.calls().len();
+    let release = v1::ReleaseRequestRequest {
+        id: active.id.clone(),
+    };
+    let released = ci.requests().release_request(release).await.map(|_| ());
+    for refused in [
+        ask(&mia, wish("prod-db-read", 600, "INC-2"))
+            .await
+            .map(|_| ()),
+        issue(&ci, &active.id).await.map(|_| ()),
+        released.map_err(|status| writ_api::problem::Problem::from_status(&status)),
+    ] {
+        let problem = refused.unwrap_err();
+        assert_eq!(
+            problem.reason,
+            Some(Reason::JournalUnavailable),
+            "{problem:?}"
+        );
+    }
+    assert_eq!(world.sandbox.calls().len(), calls, "no STS heard of it");
+    assert_eq!(world.logged("the journal is broken"), 1);
+    let of_events = |events: Vec<serde_json::Value>| {
+        let ids = events.iter().filter_map(writ_tests::about);
+        ids.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let readable = of_events(world.events().await);
+    assert!(acknowledged.iter().all(|id| readable.contains(id)));
+
+    // Another disk, or this one when it is well again: everything that was acknowledged is there.
+    world.kill();
+    world.up().await;
+    let there = of_events(world.events().await);
+    assert!(acknowledged.iter().all(|id| there.contains(id)));
+    world.checkpoint().await;
+    let ran = world.verify(None);
+    assert!(ran.status.success(), "{ran:?}");
+    issue(&ci, &active.id).await.expect("it goes on");
+}

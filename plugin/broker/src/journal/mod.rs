@@ -20,7 +20,10 @@ pub mod verify;
 mod audit;
 mod entry;
 mod lock;
+mod log;
 mod record;
+#[cfg(test)]
+pub(crate) mod seam;
 mod shared;
 mod store;
 mod writer;

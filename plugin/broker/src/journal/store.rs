@@ -105,6 +105,11 @@ impl Store {
         }
         drop(file);
         super::key::sync_folder(path).map_err(NoStore::Io)?;
+        if super::log::is_damaged(path).map_err(NoStore::Io)? {
+            let what =
+                "its log is damaged in the middle, and what was written after that would be lost";
+            return Err(Damage::Unreadable(what.to_owned()).into());
+        }
         let mut store = Store::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let unborn = store.number("SELECT count(*) FROM sqlite_schema")? == 0
             && store.number("PRAGMA application_id")? == 0

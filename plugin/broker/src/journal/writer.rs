@@ -14,6 +14,8 @@ use super::checkpoint::Checkpoint;
 use super::entry::{Prepared, Stored};
 use super::key::{SealingKey, SigningKey, VerifyingKey};
 use super::lock::FileLock;
+#[cfg(test)]
+use super::seam;
 use super::shared::Shared;
 use super::store::{self, Store};
 use super::{AppendError, OnCommit};
@@ -169,8 +171,12 @@ impl Writer {
             if let Some(note) = &note {
                 store::insert_checkpoint(&write, size, note)?;
             }
+            #[cfg(test)]
+            seam::cross(seam::Side::Before, &write)?;
             write.commit()
         })();
+        #[cfg(test)]
+        let written = written.and_then(|()| seam::cross(seam::Side::After, self.store.raw()));
         written.map_err(|error| self.assess(&error, from))?;
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         if let Some(note) = note {

@@ -1,6 +1,7 @@
 //! The open journal: durable, in order, shared commits, honest about failures. What its tests share.
 
 mod appending;
+mod damage;
 mod erasing;
 mod failing;
 mod opening;

@@ -2,14 +2,19 @@
 //! by hand.
 
 mod clocks;
+mod commands;
 mod consent;
 mod delegating;
 mod emergencies;
 mod ending;
 mod extending;
+mod faults;
+mod iam;
 mod model;
 mod narrowing;
 mod random;
+mod run;
+mod seams;
 mod sts;
 mod telling;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::random::Command;
+use super::commands::Command;
 
 /// Everyone, by place; `ci` is a job that lee answers for.
 pub(super) const PEOPLE: [&str; 10] = [
@@ -28,6 +28,9 @@ const SCOPES: [&str; 4] = [
     "ledger-close",
     "payments-deploy",
 ];
+
+/// The scope that `Command::Freeze` is about.
+pub(super) const FROZEN: &str = "ledger-close";
 
 type Name = &'static str;
 type Kinds = BTreeSet<Name>;
@@ -374,12 +377,13 @@ pub(super) struct Seen {
     pub(super) sessions: usize,
     pub(super) owes: bool,
     pub(super) glass: bool,
+    pub(super) kept: bool,
 }
 
 type Outcome = Result<(), Name>;
 
 /// Everything that happened.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Model {
     pub(super) requests: Vec<Asked>,
     loans: Vec<Lent>,
@@ -390,6 +394,8 @@ pub(super) struct Model {
     /// What ending the last person ended, and what it did not.
     pub(super) ended_with_person: Vec<usize>,
     pub(super) not_permitted: u32,
+    // Whether nothing of `FROZEN` is given just now.
+    frozen: bool,
 }
 
 impl Model {
@@ -412,7 +418,14 @@ impl Model {
             sessions: asked.sessions.len(),
             owes: asked.owes(),
             glass: asked.glass,
+            kept: asked.kept,
         }
+    }
+
+    /// How many rights were lent, and how many of them taken back.
+    pub(super) fn lent(&self) -> (usize, usize) {
+        let ended = self.loans.iter().filter(|lent| lent.ended).count();
+        (self.loans.len(), ended)
     }
 
     pub(super) fn heard_all(&mut self, now: i64) {
@@ -421,7 +434,7 @@ impl Model {
         }
     }
 
-    pub(super) fn end_the_unheard(&mut self, now: i64) {
+    fn end_the_unheard(&mut self, now: i64) {
         for asked in &mut self.requests {
             if !asked.is_unheard(now) {
                 continue;
@@ -507,7 +520,15 @@ impl Model {
             | Command::SetWall(_)
             | Command::DiskFull(_)
             | Command::Restart
-            | Command::LookForTheUnheard => Ok(()),
+            | Command::CarryOut => Ok(()),
+            Command::LookForTheUnheard => {
+                self.end_the_unheard(now);
+                Ok(())
+            }
+            Command::Freeze(frozen) => {
+                self.frozen = *frozen;
+                Ok(())
+            }
             Command::Ask {
                 who,
                 scope,
@@ -588,6 +609,10 @@ impl Model {
                 (asked.kept, asked.heard_at) = (true, now);
                 Ok(())
             }
+            Command::Crash { who, .. } => match self.issue(name(who), place, Some(true), now) {
+                Err("AwsUnavailable") => Ok(()),
+                other => other,
+            },
             Command::Issue { who, fault, .. } => {
                 seen_by(who)?;
                 self.issue(name(who), place, *fault, now)
@@ -728,7 +753,7 @@ impl Model {
             },
             false => Purpose::Activate,
         };
-        match policy(purpose, asked.who, asked.scope, asked.asked_s, &[]) {
+        match self.policy(purpose, asked.who, asked.scope, asked.asked_s, &[]) {
             Said::No => return Err("Policy"),
             Said::Granted => asked.approved_at = Some(now),
             Said::Needs => {}
@@ -736,6 +761,23 @@ impl Model {
         self.answered = self.requests.len();
         self.requests.push(asked);
         Ok(())
+    }
+
+    /// What the policy says, with its guardrail if that is up.
+    fn policy(
+        &self,
+        purpose: Purpose,
+        who: Name,
+        scope: Name,
+        duration_s: i64,
+        consents: &[&Consent],
+    ) -> Said {
+        match (self.frozen && scope == FROZEN, purpose) {
+            (true, Purpose::Activate) => Said::No,
+            (true, Purpose::Glass { .. } | Purpose::Extend { .. }) | (false, _) => {
+                policy(purpose, who, scope, duration_s, consents)
+            }
+        }
     }
 
     /// What the policy says of opening a request's window now.
@@ -749,7 +791,7 @@ impl Model {
         };
         let duration_s = asked.duration_s;
         let consents = asked.consents_to(To::Request { duration_s });
-        policy(purpose, asked.who, asked.scope, duration_s, &consents)
+        self.policy(purpose, asked.who, asked.scope, duration_s, &consents)
     }
 
     /// And of a longer one.

@@ -3,12 +3,14 @@
 //! It checks nothing: what AWS checks is tested against the sandbox and against MiniStack, by the machine's clock. Here the
 //! broker's clock is moved by hand, and this one with it or without it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::iam::{self, Iam};
+use super::seams::{Seams, Step, Trouble};
 use super::*;
 
 /// One AssumeRole as AWS would have seen it.
@@ -22,6 +24,8 @@ pub(super) struct Call {
     pub(super) duration_s: i64,
     /// From when the session policy denies everything.
     pub(super) closes_at: Moment,
+    /// The role it is of.
+    pub(super) role: String,
     /// Whether a session was given, as far as AWS knows.
     pub(super) given: bool,
 }
@@ -39,6 +43,8 @@ struct State {
     now: Moment,
     calls: Vec<Call>,
     faults: VecDeque<Fault>,
+    iam: Iam,
+    seams: Option<Seams>,
 }
 
 /// Shared by all who hold one.
@@ -57,6 +63,8 @@ impl Sts {
                 now,
                 calls: Vec::new(),
                 faults: VecDeque::new(),
+                iam: Iam::default(),
+                seams: None,
             })),
         };
         let answering = sts.clone();
@@ -92,36 +100,98 @@ impl Sts {
         self.state.lock().unwrap().faults.push_back(fault);
     }
 
+    /// Every call is a step from now on, at which something may go wrong.
+    pub(super) fn count(&self, seams: &Seams) {
+        self.state.lock().unwrap().seams = Some(seams.clone());
+    }
+
+    /// The grants that a role denies.
+    pub(super) fn denied(&self, role: &str) -> BTreeSet<String> {
+        self.state.lock().unwrap().iam.denied(role)
+    }
+
     async fn answer(&self, mut stream: TcpStream) {
         let Some(form) = read_form(&mut stream).await else {
             return;
         };
-        let text = {
-            let mut state = self.state.lock().unwrap();
-            let fault = state.faults.pop_front();
-            let call = Call {
-                at: state.now,
-                grant: tag(&form, "writ:grant"),
-                duration_s: form["DurationSeconds"].parse().unwrap(),
-                closes_at: closes_at(&form["Policy"]),
-                given: !matches!(fault, Some(Fault::Refuses)),
-            };
-            let expires_at = Moment::from_ms(call.at.as_ms() + call.duration_s * 1_000).unwrap();
-            state.calls.push(call);
-            match fault {
-                None => reply(200, &given(state.calls.len(), expires_at)),
-                Some(Fault::Refuses) => reply(403, REFUSAL),
-                Some(Fault::Vanishes) => return,
-            }
+        let step = match form["Action"].as_str() {
+            "AssumeRole" => Step::Sts,
+            _ => Step::Iam,
         };
-        let _ = stream.write_all(text.as_bytes()).await;
+        let seams = self.state.lock().unwrap().seams.clone();
+        let mut strikes = None;
+        if let Some(seams) = &seams {
+            match seams.call(step).await {
+                Some(fault) => strikes = fault,
+                None => return,
+            }
+        }
+        let text = match strikes {
+            Some(Trouble::Refused) => self.refuse(step, &form, 403, "AccessDenied"),
+            Some(Trouble::Throttled) => self.refuse(step, &form, 400, "Throttling"),
+            _ => match step {
+                Step::Sts => self.assume(&form),
+                Step::Iam => {
+                    let (status, body) = self.state.lock().unwrap().iam.answer(&form);
+                    Some(reply(status, &body))
+                }
+                Step::Commit => None,
+            },
+        };
+        if let Some(seams) = &seams {
+            seams.done(strikes).await;
+        }
+        let Some(text) = text else {
+            return;
+        };
+        let whole = match strikes {
+            Some(Trouble::Lost | Trouble::DiesAfter) => return,
+            Some(Trouble::Garbled) => text.len() - 60,
+            _ => text.len(),
+        };
+        let _ = stream.write_all(&text.as_bytes()[..whole]).await;
         let _ = stream.shutdown().await;
     }
+
+    fn call(&self, form: &BTreeMap<String, String>, given: bool) -> Call {
+        Call {
+            at: self.state.lock().unwrap().now,
+            grant: tag(form, "writ:grant"),
+            duration_s: form["DurationSeconds"].parse().unwrap(),
+            closes_at: closes_at(&form["Policy"]),
+            role: form["RoleArn"].clone(),
+            given,
+        }
+    }
+
+    fn refuse(
+        &self,
+        step: Step,
+        form: &BTreeMap<String, String>,
+        status: u16,
+        code: &str,
+    ) -> Option<String> {
+        if step == Step::Sts {
+            let call = self.call(form, false);
+            self.state.lock().unwrap().calls.push(call);
+        }
+        Some(reply(status, &iam::error(code)))
+    }
+
+    /// Answers nothing where it hangs up.
+    fn assume(&self, form: &BTreeMap<String, String>) -> Option<String> {
+        let fault = self.state.lock().unwrap().faults.pop_front();
+        let call = self.call(form, !matches!(fault, Some(Fault::Refuses)));
+        let expires_at = Moment::from_ms(call.at.as_ms() + call.duration_s * 1_000).unwrap();
+        let mut state = self.state.lock().unwrap();
+        state.calls.push(call);
+        match fault {
+            None => Some(reply(200, &given(state.calls.len(), expires_at))),
+            Some(Fault::Refuses) => Some(reply(403, &iam::error("AccessDenied"))),
+            Some(Fault::Vanishes) => None,
+        }
+    }
 }
-
-const REFUSAL: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
-     <Code>AccessDenied</Code><Message>no</Message></Error><RequestId>r-1</RequestId></ErrorResponse>";
-
 fn given(number: usize, expires_at: Moment) -> String {
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
