@@ -132,7 +132,7 @@ async fn after_a_sync_that_failed_nothing_is_acknowledged_any_more_and_nothing_a
         let mut stderr = std::io::stderr();
         let _ = writeln!(
             stderr,
-            "SKIPPED a_failed_sync: strace cannot refuse a system call here"
+            "SKIPPED PEER strace: it cannot refuse a system call here"
         );
         return;
     }
