@@ -10,7 +10,7 @@ use writ_engine::event::{Event, Fact, Outcome, Verdict};
 use writ_engine::{Approval, Bundle, Case, Duration, Kind, Moment, PrincipalId, RequestId, UserId};
 
 use super::locks::Turn;
-use super::view::{CaseView, Consent, Refused, person_behind};
+use super::view::{Act, CaseView, Consent, Refused, person_behind};
 use super::{Desk, salted};
 use crate::identity::Identity;
 
@@ -53,7 +53,7 @@ impl Desk {
         if !consent.kinds.is_empty() {
             permitted.retain(|kind| consent.kinds.iter().any(|asked| asked == kind.as_str()));
         }
-        let person = person.ok_or(Refused::NotPermitted)?;
+        let person = person.ok_or(Refused::NotPermitted(Act::Approve))?;
         let approval = Approval::new(
             digest,
             &person,
@@ -90,7 +90,7 @@ impl Desk {
         let person = person_behind(bundle.directory(), &case);
         let own = Consent::default();
         let approver = match self.approver(&bundle, &case, person.as_ref(), who, &own, now) {
-            Err(Refused::NotPermitted) => {
+            Err(Refused::NotPermitted(_)) => {
                 let lent = Consent {
                     on_behalf_of: self.some_lender(&bundle, &case, who, now),
                     ..own
@@ -160,7 +160,7 @@ impl Desk {
     ) -> Result<Approver, Refused> {
         // A workload never consents: an approval is a person's.
         let PrincipalId::User(user) = &who.principal().id else {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::Approve));
         };
         if person == Some(user) {
             return Err(Refused::SelfApproval);
@@ -168,7 +168,9 @@ impl Desk {
         let on_behalf_of = match &consent.on_behalf_of {
             None => None,
             // A lender that is none and one who has lent nothing answer alike.
-            Some(lender) => Some(UserId::new(lender.as_str()).map_err(|_| Refused::NotPermitted)?),
+            Some(lender) => Some(
+                UserId::new(lender.as_str()).map_err(|_| Refused::NotPermitted(Act::Approve))?,
+            ),
         };
         let kinds = match &on_behalf_of {
             None => kinds_permitted(bundle, case, user, now),
@@ -179,7 +181,7 @@ impl Desk {
             Some(_) => BTreeSet::new(),
         };
         match kinds.is_empty() {
-            true => Err(Refused::NotPermitted),
+            true => Err(Refused::NotPermitted(Act::Approve)),
             false => Ok(Approver {
                 user: user.clone(),
                 on_behalf_of,
@@ -275,6 +277,6 @@ fn narrowed(case: &Case, shorter: Duration, now: Moment) -> Result<Case, Refused
 fn refused(error: ApprovalError) -> Refused {
     match error {
         ApprovalError::SelfApproval => Refused::SelfApproval,
-        ApprovalError::NotPermitted => Refused::NotPermitted,
+        ApprovalError::NotPermitted => Refused::NotPermitted(Act::Approve),
     }
 }

@@ -4,7 +4,7 @@ use writ_engine::State;
 use writ_engine::event::Fact;
 
 use super::Desk;
-use super::view::{CaseView, Refused};
+use super::view::{Act, CaseView, Refused};
 use crate::identity::Identity;
 
 impl Desk {
@@ -47,7 +47,7 @@ impl Desk {
         let now = self.now();
         let case = self.case(&id)?;
         if case.request().principal.id != who.principal().id {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::GoOn));
         }
         let fact = fact(case.state(now)).map_err(|state| Refused::WrongState(state.name()))?;
         self.append(now, fact(id.clone()), Vec::new(), turn).await?;

@@ -10,7 +10,7 @@ use writ_engine::{Case, Decision, Principal, RequestId, SessionPlan, State};
 
 use super::Desk;
 use super::locks::Turn;
-use super::view::{IssuedSession, Refused};
+use super::view::{Act, IssuedSession, Refused};
 use crate::aws::issuer::{AwsSession, IssueError};
 use crate::identity::Identity;
 
@@ -125,7 +125,7 @@ const NO_ANSWER: &str = "NoAnswer";
 pub(super) fn of_this_run(case: &Case, principal: &Principal) -> Result<(), Refused> {
     let requester = &case.request().principal;
     match (requester.id == principal.id, requester == principal) {
-        (false, _) => Err(Refused::NotPermitted),
+        (false, _) => Err(Refused::NotPermitted(Act::GoOn)),
         (true, false) => Err(Refused::OtherRun),
         (true, true) => Ok(()),
     }

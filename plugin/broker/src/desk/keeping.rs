@@ -6,7 +6,7 @@ use writ_engine::event::Fact;
 use writ_engine::{Moment, RequestId, State};
 
 use super::Desk;
-use super::view::{CaseView, Refused};
+use super::view::{Act, CaseView, Refused};
 use crate::identity::Identity;
 
 impl Desk {
@@ -23,7 +23,7 @@ impl Desk {
         let now = self.now();
         let case = self.case(&id)?;
         if case.request().principal.id != who.principal().id {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::GoOn));
         }
         let state = case.state(now);
         if state.is_terminal() {

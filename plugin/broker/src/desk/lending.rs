@@ -7,7 +7,7 @@ use writ_engine::delegation::{DELEGATION_MAX_S, Delegation, DelegationId};
 use writ_engine::event::Fact;
 use writ_engine::{Moment, PrincipalId, UserId};
 
-use super::view::Refused;
+use super::view::{Act, Refused};
 use super::{Desk, random, salted};
 use crate::identity::Identity;
 
@@ -81,15 +81,15 @@ impl Desk {
     /// Lends the caller's right to approve, where the policy lets this pair.
     pub async fn delegate(&self, who: &Identity, loan: Loan) -> Result<Lending, Refused> {
         let PrincipalId::User(lender) = &who.principal().id else {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::Lend));
         };
         let turn = self.principals_locked.take(&who.principal().id).await;
         let now = self.trusted_now()?;
         let bundle = self.bundle();
         // A name that is none and one that policy does not let them lend to answer alike.
-        let delegate = UserId::new(loan.delegate).map_err(|_| Refused::NotPermitted)?;
+        let delegate = UserId::new(loan.delegate).map_err(|_| Refused::NotPermitted(Act::Lend))?;
         if !may_delegate(&bundle, lender, &delegate) {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::Lend));
         }
         let opens_at = loan.opens_at.unwrap_or(now).max(now);
         let closes_at = loan.closes_at;

@@ -45,7 +45,7 @@ pub use revoking::{ALARM_AFTER_S, LOOK_AGAIN_S, PersonRevoked, RETRY_MAX_S, RETR
 use telling::Telling;
 pub use telling::UNTOLD_ALARM_AFTER_S;
 pub use view::{
-    Announced, Ask, CaseView, Consent, Filter, IssuedSession, Page, Refused, RevocationStep,
+    Act, Announced, Ask, CaseView, Consent, Filter, IssuedSession, Page, Refused, RevocationStep,
     RevocationView, Wish,
 };
 

@@ -5,7 +5,7 @@ use writ_engine::case::Review;
 use writ_engine::decide::may_review;
 use writ_engine::event::Fact;
 
-use super::view::{CaseView, Refused, person_behind};
+use super::view::{Act, CaseView, Refused, person_behind};
 use super::{Desk, salted};
 use crate::identity::Identity;
 
@@ -22,14 +22,14 @@ impl Desk {
         let bundle = self.bundle();
         let case = self.case(&id)?;
         let PrincipalId::User(reviewer) = &who.principal().id else {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::Review));
         };
         if person_behind(bundle.directory(), &case).as_ref() == Some(reviewer) {
-            return Err(Refused::SelfApproval);
+            return Err(Refused::SelfReview);
         }
         let request = case.request();
         if !may_review(&bundle, reviewer, &request.principal, &request.scope) {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::Review));
         }
         match case.review() {
             Review::Open { .. } if case.state(now).is_terminal() => {}

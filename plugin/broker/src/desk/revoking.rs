@@ -17,7 +17,7 @@ use writ_engine::{Moment, PrincipalId, RequestId, State, UserId};
 
 use super::revocations::{Due, Step};
 use super::showing::sees;
-use super::view::{CaseView, Refused};
+use super::view::{Act, CaseView, Refused};
 use super::{Desk, salted};
 use crate::aws::revoker::{RevokeError, Revoker};
 use crate::identity::Identity;
@@ -138,7 +138,7 @@ impl Desk {
                 Ok(view) => revoked.ended.push(view),
                 // It ended by itself while the others were ended.
                 Err(Refused::WrongState(_)) => {}
-                Err(Refused::NotPermitted) => revoked.not_permitted += 1,
+                Err(Refused::NotPermitted(_)) => revoked.not_permitted += 1,
                 Err(refused) => return Err(refused),
             }
         }
@@ -158,7 +158,7 @@ impl Desk {
         let case = self.case(id)?;
         let request = case.request();
         if !may_revoke(&bundle, who.principal(), &request.principal, &request.scope) {
-            return Err(Refused::NotPermitted);
+            return Err(Refused::NotPermitted(Act::Revoke));
         }
         match case.state(now) {
             State::Pending | State::Approved | State::Active(_) => {}

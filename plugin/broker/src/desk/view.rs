@@ -177,10 +177,12 @@ pub enum Refused {
     Policy(Box<Denied>),
     /// Approvals are missing.
     NeedsApproval(Box<NeedsApproval>),
-    /// The policy does not let the caller do this to this request.
-    NotPermitted,
-    /// The caller is the person behind the request.
+    /// The policy does not let the caller do this.
+    NotPermitted(Act),
+    /// The caller is the person behind the request, and wants to consent to it.
     SelfApproval,
+    /// The caller is the person behind the emergency, and wants to close its post-review.
+    SelfReview,
     /// The request was made by another run of the caller's workload.
     OtherRun,
     /// The caller has approved already.
@@ -213,6 +215,21 @@ pub enum Refused {
     AwsUnavailable(String),
     /// The broker is going down.
     ShuttingDown,
+}
+
+/// What a caller is not permitted to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// To consent to a request, or to say no.
+    Approve,
+    /// To go on with somebody else's request, or to give it back.
+    GoOn,
+    /// To lend the right to approve.
+    Lend,
+    /// To close a post-review.
+    Review,
+    /// To end what somebody has.
+    Revoke,
 }
 
 /// The person behind a case's request, under a directory.

@@ -6,7 +6,7 @@ use writ_api::v1;
 use writ_engine::decide::{Denied, Nearest, NeedsApproval, Unmet, Way, Why};
 
 use super::decision;
-use crate::desk::Refused;
+use crate::desk::{Act, Refused};
 use crate::limits::{ERROR_DETAILS_MAX, ERROR_MESSAGE_MAX};
 
 /// The most people a sentence names; the details name more.
@@ -24,6 +24,9 @@ pub(crate) enum About {
     /// The journal, or nothing in particular.
     Nothing,
 }
+
+/// Where it stands who else could.
+const MAY_REVIEW: &str = "the bundle's `review` policies say who can";
 
 /// The refusal as it travels.
 pub(crate) fn problem(refused: Refused, about: &About) -> Problem {
@@ -45,21 +48,17 @@ pub(crate) fn problem(refused: Refused, about: &About) -> Problem {
             "ask one of those who can approve, then run `writ show {id}`"
         ))
         .needs_approval(decision::needs_approval(&needs)),
-        Refused::NotPermitted if *about == About::Delegation => Problem::new(
-            Reason::NotPermitted,
-            "the policy does not let you lend your right to approve to this person",
-        )
-        .hint("the bundle's `delegate` policies name the pairs it lets"),
-        Refused::NotPermitted => Problem::new(
-            Reason::NotPermitted,
-            format!("the policy does not let you do this to {}", subject(about)),
-        )
-        .hint(format!("`writ show {id}` names who can approve it")),
+        Refused::NotPermitted(act) => not_permitted(act, about, id),
         Refused::SelfApproval => Problem::new(
             Reason::SelfApproval,
             "nobody approves their own request, whichever identity they use",
         )
         .hint(format!("`writ show {id}` names who else can approve it")),
+        Refused::SelfReview => Problem::new(
+            Reason::SelfApproval,
+            "nobody closes the post-review of their own emergency, whichever identity they use",
+        )
+        .hint(MAY_REVIEW),
         Refused::OtherRun => Problem::new(
             Reason::NotPermitted,
             format!("{} was made by another run of this job", subject(about)),
@@ -166,6 +165,33 @@ fn subject(about: &About) -> String {
         About::Delegation => "the delegation".to_owned(),
         About::Nothing => "it".to_owned(),
     }
+}
+
+fn not_permitted(act: Act, about: &About, id: &str) -> Problem {
+    let (said, hint) = match act {
+        Act::Approve => (
+            format!("the policy does not let you decide {}", subject(about)),
+            format!("`writ show {id}` names who can approve it"),
+        ),
+        Act::GoOn => (
+            format!("{} is somebody else's", subject(about)),
+            "only who made a request goes on with it or gives it back; `writ revoke` ends what another has"
+                .to_owned(),
+        ),
+        Act::Lend => (
+            "the policy does not let you lend your right to approve to this person".to_owned(),
+            "the bundle's `delegate` policies name the pairs it lets".to_owned(),
+        ),
+        Act::Review => (
+            format!("the policy does not let you close the post-review of {}", subject(about)),
+            MAY_REVIEW.to_owned(),
+        ),
+        Act::Revoke => (
+            format!("the policy does not let you revoke {}", subject(about)),
+            "the bundle's `revoke` policies say who can".to_owned(),
+        ),
+    };
+    Problem::new(Reason::NotPermitted, said).hint(hint)
 }
 
 fn not_found(about: &About) -> Problem {
