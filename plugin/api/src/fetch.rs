@@ -37,7 +37,8 @@ pub const FETCH_BODY_BYTES_MAX: usize = 1_048_576;
 /// The largest head of an answer, in bytes (64 KiB): four times what servers commonly allow.
 const FETCH_HEAD_BYTES_MAX: usize = 65_536;
 
-/// Fetches small documents, and hands some over: either over HTTPS, or over plain HTTP from this very machine. One never does the other.
+/// Fetches small documents, and hands some over: either over HTTPS, or over plain HTTP from this very machine. One never does
+/// the other.
 pub struct Fetcher {
     client: Client<HttpsConnector<HttpConnector<Dial>>, Full<Bytes>>,
     loopback: bool,
