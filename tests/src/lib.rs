@@ -81,6 +81,11 @@ pub fn skipped(peer: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED PEER {peer}: {why}");
 }
 
+/// Says what a test has counted, to be read although it passed.
+pub fn figures(text: &str) {
+    let _ = writeln!(std::io::stderr(), "FIGURES {text}");
+}
+
 /// A free port of loopback, for a peer that cannot choose its own.
 pub fn free_port() -> u16 {
     let probe = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");

@@ -19,7 +19,7 @@ use serde_json::Value;
 use writ_api::client::Client;
 use writ_api::v1;
 use writ_sandbox::Outcome;
-use writ_tests::{World, approve, ask, issue, wish};
+use writ_tests::{World, approve, ask, figures, issue, wish};
 
 /// What clients were told.
 #[derive(Default)]
@@ -229,14 +229,14 @@ fn judge(world: &World, told: &Told, events: &[Value], kills: u64) {
         assert_eq!(windows.len(), 1, "{request} was granted two windows");
     }
     let unknown = facts("issue_unknown").len();
-    println!(
+    figures(&format!(
         "{kills} kills: {} events, {} requests and {} approvals acknowledged, {} sessions delivered of {} made, {unknown} unknown",
         events.len(),
         told.requests.len(),
         told.approvals.len(),
         told.credentials.len(),
         made.values().sum::<usize>(),
-    );
+    ));
     assert!(
         told.credentials.len() as u64 > kills / 10,
         "the test did its work"

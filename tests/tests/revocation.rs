@@ -23,7 +23,7 @@ use writ_engine::Moment;
 use writ_engine::revocation::{INLINE_POLICIES_MAX, MARGIN_S};
 use writ_sandbox::{Credentials, Fault, Session};
 use writ_tests::ministack::{BUCKET, MiniStack, element};
-use writ_tests::{World, ask, edit, issue, session, wish};
+use writ_tests::{World, ask, edit, figures, issue, session, wish};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/jit-prod-db-read";
 
@@ -408,10 +408,10 @@ async fn iam_is_away_for_a_day_and_the_broker_starts_fifty_times_and_no_revocati
         }
         assert!(!inside.works(given).await, "nothing of it works: {id}");
     }
-    println!(
+    figures(&format!(
         "{} revocations in a day without IAM over 50 restarts: {applied} applied, {expired} ended by themselves, 0 lost",
         accepted.len()
-    );
+    ));
     assert_eq!(applied + expired, 50);
     assert!(applied >= 2, "{applied}");
 }

@@ -3,6 +3,8 @@
 //!
 //! Each run of the tests flips one byte in some hundred; `WRIT_FAULTS=all` flips each.
 
+use std::io::Write as _;
+
 use super::*;
 
 /// What a disk writes at once, or not at all.
@@ -190,8 +192,9 @@ async fn a_torn_last_write_leaves_all_that_was_acknowledged_before_it() {
         );
         settling += 1;
     }
-    println!(
-        "torn writes: {} of the last commit, {without} opened without it and {kept_whole} with it; {settling} of the log into \
+    let _ = writeln!(
+        std::io::stderr(),
+        "FIGURES torn writes: {} of the last commit, {without} opened without it and {kept_whole} with it; {settling} of the log into \
          the file, all opened whole; 0 acknowledged events lost",
         torn.len()
     );
@@ -261,8 +264,10 @@ async fn a_flipped_byte_is_refused_or_changes_nothing_and_a_kept_checkpoint_find
             }
         }
     }
-    println!(
-        "flipped bytes: {tried}, {refused} refused, {shut} kept every event out, {whole} changed nothing, {shorter} lost the last commit and were found by a \
+    let _ = writeln!(
+        std::io::stderr(),
+        "FIGURES flipped bytes: {tried}, {refused} refused, {shut} kept every event out, {whole} changed nothing, {shorter} \
+         lost the last commit and were found by a \
          kept checkpoint; 0 told another story"
     );
     assert!(tried >= 800 && refused >= 100 && whole > 0 && shorter > 0);

@@ -10,6 +10,7 @@
 //! Each run of the tests takes one in a few of them, evenly; `WRIT_FAULTS=all` takes all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -765,8 +766,9 @@ fn whatever_goes_wrong_at_whatever_step_no_invariant_is_broken_and_the_life_goes
         }
         let crashes = tried.iter().filter(|(.., trouble)| trouble.is_crash()).count();
         let crossed: usize = steps.values().sum();
-        println!(
-            "fault points: {} lives, {crossed} steps {steps:?}, {} of {planned} faults, {crashes} crashes, {verified} journals \
+        let _ = writeln!(
+            std::io::stderr(),
+            "FIGURES fault points: {} lives, {crossed} steps {steps:?}, {} of {planned} faults, {crashes} crashes, {verified} journals \
              verified, {broken} invariants broken",
             lives.len(),
             tried.len(),

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
@@ -232,7 +233,7 @@ fn whatever_people_do_the_desk_does_as_the_reference_and_the_invariants_hold_aft
             _ => *refused += times,
         }
     }
-    println!("{sequences} sequences, {commands} commands, done and refused:");
+    println!("done and refused:");
     for (verb, (done, refused)) in &verbs {
         let why: Vec<String> = totals
             .iter()
@@ -242,6 +243,10 @@ fn whatever_people_do_the_desk_does_as_the_reference_and_the_invariants_hold_aft
         println!("  {verb:<20} {done:>7} {refused:>7}  {}", why.join(", "));
     }
     result.unwrap();
+    let _ = writeln!(
+        std::io::stderr(),
+        "FIGURES random commands on a broker: {sequences} sequences, {commands} commands, no difference from the reference"
+    );
     // Each verb succeeded some times in a long run; a short one need not get there.
     if sequences >= 200 {
         for verb in VERBS {
