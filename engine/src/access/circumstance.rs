@@ -314,20 +314,13 @@ fn openings(points: &Points, zones: &[TimeZone], edges: Edges) -> Vec<Opening> {
         }
     }
     if edges == Edges::With {
-        for bound in points
-            .opens_at
-            .keys()
-            .filter(|bound| blurred(points, **bound))
-        {
+        let blurred = |bound: &&Moment| blurred(points, **bound);
+        for bound in points.opens_at.keys().filter(blurred) {
             for seconds in [-1, 0, 1] {
                 found.extend(edge(*bound, seconds));
             }
         }
-        for bound in points
-            .closes_at
-            .keys()
-            .filter(|bound| blurred(points, **bound))
-        {
+        for bound in points.closes_at.keys().filter(blurred) {
             // A window of one second ends before it, one of two seconds with it, one of three after it.
             found.extend(edge(*bound, -2));
         }

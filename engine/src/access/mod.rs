@@ -78,6 +78,15 @@ impl Action {
     /// Every action.
     pub const ALL: [Action; 3] = [Action::Activate, Action::BreakGlass, Action::Extend];
 
+    /// What policies call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Activate => "activate",
+            Action::BreakGlass => "breakGlass",
+            Action::Extend => "extend",
+        }
+    }
+
     /// The usual one, which goes without saying.
     pub fn is_activate(&self) -> bool {
         *self == Action::Activate

@@ -38,13 +38,6 @@ const EXTENSIONS_MOST: u32 = 15;
 
 const _: () = assert!(EXTENSIONS_MOST as usize + 1 == crate::case::EXTENSIONS_MAX);
 
-/// The actions that an invariant can be about, as policies name them.
-const ACTIONS: [(&str, Action); 3] = [
-    ("activate", Action::Activate),
-    ("breakGlass", Action::BreakGlass),
-    ("extend", Action::Extend),
-];
-
 /// Reads one file into the suite; what is wrong with it goes into the report.
 pub(super) fn read(suite: &mut Suite, path: &str, text: &str, report: &mut Report) {
     let document = Document::parse(path, text);
@@ -639,10 +632,10 @@ impl<'a> Tests<'a> {
     fn actions(&self, list: &[Placed<String>]) -> BTreeSet<Action> {
         let mut found = BTreeSet::new();
         for name in list {
-            let known = ACTIONS.iter().find(|(known, _)| *known == name.value);
-            found.extend(known.map(|(_, action)| *action));
+            let known = Action::ALL.into_iter().find(|it| it.name() == name.value);
+            found.extend(known);
             if known.is_none() {
-                let words = ACTIONS.iter().map(|(known, _)| *known);
+                let words = Action::ALL.into_iter().map(Action::name);
                 let help = did_you_mean(name, words.clone()).unwrap_or_else(|| {
                     let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
                     format!("write {}", words.join(", "))

@@ -3,8 +3,8 @@
 //! Cedar's symbolic compiler turns a claim into a formula that has a solution exactly when a counterexample exists, and the
 //! solver cvc5 looks for one. What comes is one of three: *proved*, *refuted* by a request that is shown, and that Cedar's own
 //! authorizer and the engine's evaluation of real requests were asked about once more, or *not proved*, which is never the
-//! same as safe. A proof rests on the solver and on the symbolic
-//! compiler; what else it rests on, such as a row of the catalog, it says.
+//! same as safe. A proof rests on the solver and on the symbolic compiler; what else it rests on, such as a row of the
+//! catalog, it says.
 
 mod ask;
 mod claim;

@@ -77,7 +77,7 @@ impl Source {
     /// The kinds of principals that may ask for a window by one of these actions, each with what there is to ask for; none
     /// for an action that the schema leaves out.
     pub(crate) fn asking(&self, actions: &[Action]) -> Vec<RequestEnv> {
-        self.environments(|action| actions.iter().any(|asked| named(*asked) == action))
+        self.environments(|action| actions.iter().any(|asked| asked.name() == action))
     }
 
     /// The kinds of consent there are.
@@ -118,7 +118,7 @@ impl Source {
     /// The policies with the evidence of this action twice, where `assumed` says how the second stands to the first.
     pub(crate) fn twice(&self, action: Action, assumed: &str) -> Result<Twice, Unreadable> {
         let mut schema = self.schema_json.clone();
-        let action = named(action);
+        let action = action.name();
         let Some(context) = schema
             .pointer_mut(&format!("//actions/{action}/appliesTo/context"))
             .filter(|context| !context.is_null())
@@ -140,15 +140,6 @@ impl Source {
                 policy
             })?,
         })
-    }
-}
-
-/// What the schema calls it.
-fn named(action: Action) -> &'static str {
-    match action {
-        Action::Activate => "activate",
-        Action::BreakGlass => "breakGlass",
-        Action::Extend => "extend",
     }
 }
 
